@@ -1,0 +1,97 @@
+package inspect
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Note is something about a connection that its bytes cannot say. A recording
+// keeps it as a packet comment: "wsproxy: " and a JSON object with a "kind".
+type Note struct {
+	Conn ConnID
+	Leg  Leg
+	Dir  Dir
+	Off  int64 // where in that leg's and direction's stream it belongs
+	Time time.Time
+	Kind string
+	JSON []byte // the whole object, "kind" included
+}
+
+// The kinds of notes. Readers keep kinds that they do not know.
+const (
+	NoteLeg      = "leg"      // LegNote: a leg is connected
+	NoteSession  = "session"  // SessionNote: an upgrade request begins here
+	NotePeer     = "peer"     // PeerNote: how dialling the server went
+	NoteEnded    = "ended"    // a direction's end, see Ended
+	NoteGap      = "gap"      // GapNote: bytes that were not recorded
+	NoteRedacted = "redacted" // RedactedNote: what was replaced in the next bytes
+	NoteStopped  = "stopped"  // StoppedNote: the recording ended early
+	NoteFinished = "finished" // the recording ended in order
+)
+
+// LegNote stands on the SYN of a leg. On the client leg it carries the
+// connection's ConnInfo, on the server leg the addresses of the dialled socket.
+type LegNote struct {
+	Kind string `json:"kind"`
+	Leg  Leg    `json:"leg"`
+	ConnInfo
+	Server *Endpoints `json:"server,omitempty"`
+}
+
+// SessionNote stands on the first packet of an upgrade request.
+type SessionNote struct {
+	Kind    string    `json:"kind"`
+	Session SessionID `json:"session"`
+	Mode    string    `json:"mode"`
+	URL     string    `json:"url"` // the URL asked of the server
+}
+
+// PeerNote says how reaching the server went.
+type PeerNote struct {
+	Kind  string        `json:"kind"`
+	Addr  string        `json:"addr"`            // host:port that was dialled
+	Dial  time.Duration `json:"dial_ns"`         // nanoseconds to connect, TLS included
+	TLS   *TLSInfo      `json:"tls,omitempty"`   // nil: plain TCP
+	Error string        `json:"error,omitempty"` // why it failed, in a sentence
+}
+
+// TLSInfo describes a TLS connection to the server.
+type TLSInfo struct {
+	Version  string    `json:"version"`
+	Cipher   string    `json:"cipher"`
+	ALPN     string    `json:"alpn,omitempty"`
+	Names    []string  `json:"names,omitempty"` // subject alternative names of its certificate
+	Expiry   time.Time `json:"expiry,omitzero"`
+	Verified bool      `json:"verified"`
+	Why      string    `json:"why,omitempty"` // why it is not verified
+}
+
+// GapNote stands on the packet behind the hole.
+type GapNote struct {
+	Kind  string `json:"kind"`
+	Dir   Dir    `json:"dir"`
+	Bytes int64  `json:"bytes"`
+}
+
+// RedactedNote names what was replaced, never the value.
+type RedactedNote struct {
+	Kind  string   `json:"kind"`
+	What  []string `json:"what"` // header names and URL parameters
+	Bytes int      `json:"bytes"`
+}
+
+// StoppedNote says why a recording ended early.
+type StoppedNote struct {
+	Kind string `json:"kind"`
+	Why  string `json:"why"`
+}
+
+// NewNote makes a Note of one of the structs above, whose kind it sets apart
+// for readers that do not want to parse the JSON.
+func NewNote(conn ConnID, leg Leg, dir Dir, t time.Time, kind string, v any) Note {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own structs always marshal
+	}
+	return Note{Conn: conn, Leg: leg, Dir: dir, Time: t, Kind: kind, JSON: b}
+}
