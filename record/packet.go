@@ -1,0 +1,134 @@
+package record
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"math/bits"
+	"net/netip"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// TCP flags (RFC 9293 section 3.1).
+const (
+	flagFin = 0x01
+	flagSyn = 0x02
+	flagRst = 0x04
+	flagPsh = 0x08
+	flagAck = 0x10
+)
+
+// maxSegment is the most payload of one packet: an IP packet has at most 65,535
+// bytes with its headers.
+const maxSegment = 65535 - 40 - 20
+
+// conversation writes one leg as TCP segments over IP.
+type conversation struct {
+	addr [2]netip.AddrPort // by the inspect.Dir in which it sends: the client's side, the server's side
+	seq  [2]uint32         // next sequence number, by inspect.Dir
+	open bool
+	buf  []byte
+}
+
+// newConversation takes a leg's addresses: up is the side that sends ToServer.
+// One that cannot be written as an IP address (a Unix socket) becomes loopback
+// with a port made from its name.
+func newConversation(up, down string) *conversation {
+	c := &conversation{addr: [2]netip.AddrPort{address(up), address(down)}}
+	if c.addr[0].Addr().Is4() != c.addr[1].Addr().Is4() {
+		for i := range c.addr {
+			c.addr[i] = netip.AddrPortFrom(netip.AddrFrom16(c.addr[i].Addr().As16()), c.addr[i].Port())
+		}
+	}
+	return c
+}
+
+func address(s string) netip.AddrPort {
+	a, err := netip.ParseAddrPort(s)
+	if err != nil {
+		h := fnv.New32a()
+		h.Write([]byte(s))
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(h.Sum32()|0x8000))
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}
+
+// packet is an IP packet of this leg in that direction; valid until the next call.
+func (c *conversation) packet(d inspect.Dir, flags byte, payload []byte) []byte {
+	src, dst := c.addr[d], c.addr[d.Other()]
+	var b []byte
+	size := 20 + len(payload)
+	if src.Addr().Is4() {
+		b = ip4(c.buf[:0], src.Addr(), dst.Addr(), size)
+	} else {
+		b = ip6(c.buf[:0], src.Addr(), dst.Addr(), size)
+	}
+	head := len(b)
+	b = binary.BigEndian.AppendUint16(b, src.Port())
+	b = binary.BigEndian.AppendUint16(b, dst.Port())
+	b = binary.BigEndian.AppendUint32(b, c.seq[d])
+	ack := c.seq[d.Other()]
+	if flags&flagAck == 0 {
+		ack = 0
+	}
+	b = binary.BigEndian.AppendUint32(b, ack)
+	b = append(b, 5<<4, flags, 0xff, 0xff, 0, 0, 0, 0)
+	b = append(b, payload...)
+	sum := checksum(pseudo(src.Addr(), dst.Addr(), size), b[head:])
+	binary.BigEndian.PutUint16(b[head+16:], sum)
+	c.buf = b
+	c.seq[d] += uint32(len(payload))
+	if flags&(flagSyn|flagFin) != 0 {
+		c.seq[d]++
+	}
+	return b
+}
+
+func ip4(b []byte, src, dst netip.Addr, size int) []byte {
+	b = append(b, 0x45, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(20+size))
+	b = append(b, 0, 0, 0x40, 0, 64, 6, 0, 0) // do not fragment; TTL 64; TCP
+	s, d := src.As4(), dst.As4()
+	b = append(append(b, s[:]...), d[:]...)
+	binary.BigEndian.PutUint16(b[10:], checksum(0, b))
+	return b
+}
+
+func ip6(b []byte, src, dst netip.Addr, size int) []byte {
+	b = append(b, 0x60, 0, 0, 0)
+	b = binary.BigEndian.AppendUint16(b, uint16(size))
+	b = append(b, 6, 64)
+	s, d := src.As16(), dst.As16()
+	return append(append(b, s[:]...), d[:]...)
+}
+
+// pseudo sums the pseudo header that the TCP checksum covers (RFC 9293 section 3.1).
+func pseudo(src, dst netip.Addr, size int) uint64 {
+	sum := uint64(size) + 6
+	for _, a := range []netip.Addr{src, dst} {
+		for b := a.AsSlice(); len(b) > 0; b = b[2:] {
+			sum += uint64(binary.BigEndian.Uint16(b))
+		}
+	}
+	return sum
+}
+
+// checksum is the Internet checksum (RFC 1071), eight bytes at a time.
+func checksum(sum uint64, b []byte) uint16 {
+	var carry uint64
+	for len(b) >= 8 {
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
+		b = b[8:]
+	}
+	sum, carry = bits.Add64(sum, 0, carry)
+	if len(b) > 0 {
+		var last [8]byte
+		copy(last[:], b)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(last[:]), carry)
+	}
+	sum += carry
+	for sum > 0xffff {
+		sum = sum&0xffff + sum>>16
+	}
+	return ^uint16(sum)
+}

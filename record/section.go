@@ -1,0 +1,296 @@
+package record
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+	"github.com/gopacket/gopacket/pcapgo"
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// maxComment is the most that an option's 16-bit length can say.
+const maxComment = 65535
+
+// section writes one pcapng section: connections as TCP conversations. It
+// belongs to the writing goroutine. After an error it writes nothing more.
+type section struct {
+	file    *counter
+	ng      *pcapgo.NgWriter
+	conns   map[inspect.ConnID]*recorded
+	packets int64
+	perLeg  [2]uint64
+	start   time.Time
+	last    time.Time
+	stopped bool
+	err     error
+}
+
+// recorded is a connection being written.
+type recorded struct {
+	legs  [2]*conversation
+	off   [2][2]int64 // stream offset that comes next, by leg and direction
+	ended [2][2]bool
+	notes [2][]string // comments for the leg's next packet
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// newSection writes a section's head at the end of a file that has size bytes.
+func newSection(f io.Writer, size int64, version string) (*section, error) {
+	s := &section{file: &counter{f, size}, conns: map[inspect.ConnID]*recorded{}}
+	leg := func(l inspect.Leg) pcapgo.NgInterface {
+		return pcapgo.NgInterface{Name: l.String(), LinkType: layers.LinkTypeRaw, TimestampResolution: 9,
+			Description: map[inspect.Leg]string{inspect.ClientLeg: "client and wsproxy", inspect.ServerLeg: "wsproxy and server"}[l]}
+	}
+	options := pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{Application: application + version}}
+	var err error
+	if s.ng, err = pcapgo.NewNgWriterInterface(bufio.NewWriterSize(s.file, 256<<10), leg(inspect.ClientLeg), options); err != nil {
+		return nil, err
+	}
+	if _, err = s.ng.AddInterface(leg(inspect.ServerLeg)); err != nil {
+		return nil, err
+	}
+	return s, s.ng.Flush()
+}
+
+// bytes is about how long the file is; what is still in the buffer is not in it.
+func (s *section) bytes() int64 { return s.file.n }
+
+func (s *section) flush() {
+	if s.err == nil {
+		s.err = s.ng.Flush()
+	}
+}
+
+func (s *section) op(o *op, data []byte) {
+	if s.err != nil || s.stopped {
+		return
+	}
+	switch o.kind {
+	case opOpen:
+		s.open(o.info)
+	case opChunk:
+		c := o.chunk
+		c.Data = data[o.from : o.from+o.size]
+		s.chunk(c)
+	case opNote:
+		s.note(o.note)
+	case opEnd:
+		s.end(o.ended)
+	}
+}
+
+func (s *section) open(info inspect.ConnInfo) {
+	r := &recorded{}
+	s.conns[info.ID] = r
+	note := inspect.NewNote(info.ID, inspect.ClientLeg, inspect.ToServer, info.Time, inspect.NoteLeg,
+		inspect.LegNote{Kind: inspect.NoteLeg, Leg: inspect.ClientLeg, ConnInfo: info})
+	s.syn(r, inspect.ClientLeg, newConversation(info.Client.Remote, info.Client.Local), note)
+}
+
+// syn opens a leg: SYN with its note, SYN+ACK.
+func (s *section) syn(r *recorded, l inspect.Leg, c *conversation, n inspect.Note) {
+	r.legs[l] = c
+	c.open = true
+	r.notes[l] = append([]string{comment(n.JSON)}, r.notes[l]...)
+	s.packet(r, l, n.Time, c.packet(inspect.ToServer, flagSyn, nil))
+	s.packet(r, l, n.Time, c.packet(inspect.ToClient, flagSyn|flagAck, nil))
+}
+
+// comment is a note as the text of a packet comment.
+func comment(js []byte) string {
+	if len(js)+len(commentPrefix) > maxComment {
+		var k struct {
+			Kind string `json:"kind"`
+		}
+		_ = json.Unmarshal(js, &k) // a note always has its kind
+		js, _ = json.Marshal(map[string]any{"kind": k.Kind, "too_long": len(js)})
+	}
+	return commentPrefix + string(js)
+}
+
+// packet writes an IP packet with the comments that wait for its leg.
+func (s *section) packet(r *recorded, l inspect.Leg, t time.Time, data []byte) {
+	if s.err != nil {
+		return
+	}
+	if s.start.IsZero() {
+		s.start = t
+	}
+	s.last = t
+	ci := gopacket.CaptureInfo{Timestamp: t, Length: len(data), CaptureLength: len(data), InterfaceIndex: int(l)}
+	if comments := r.notes[l]; len(comments) > 0 {
+		s.err = s.ng.WritePacketWithOptions(ci, data, pcapgo.NgPacketOptions{Comments: comments})
+		r.notes[l] = nil
+	} else {
+		s.err = s.ng.WritePacket(ci, data)
+	}
+	s.packets++
+	s.perLeg[l]++
+}
+
+func (s *section) chunk(c inspect.Chunk) {
+	r := s.conns[c.Conn]
+	if r == nil || r.legs[c.Leg] == nil || r.ended[c.Leg][c.Dir] {
+		return
+	}
+	off := &r.off[c.Leg][c.Dir]
+	if c.Off > *off {
+		n := inspect.NewNote(c.Conn, c.Leg, c.Dir, c.Time, inspect.NoteGap,
+			inspect.GapNote{Kind: inspect.NoteGap, Dir: c.Dir, Bytes: c.Off - *off})
+		r.notes[c.Leg] = append(r.notes[c.Leg], comment(n.JSON))
+	}
+	*off = c.Off + int64(len(c.Data))
+	for data := c.Data; len(data) > 0; {
+		n := min(len(data), maxSegment)
+		s.packet(r, c.Leg, c.Time, r.legs[c.Leg].packet(c.Dir, flagPsh|flagAck, data[:n]))
+		data = data[n:]
+	}
+}
+
+func (s *section) note(n inspect.Note) {
+	r := s.conns[n.Conn]
+	if r == nil {
+		return
+	}
+	if n.Kind == inspect.NoteLeg && n.Leg == inspect.ServerLeg {
+		var leg inspect.LegNote
+		if json.Unmarshal(n.JSON, &leg) == nil && leg.Server != nil && r.legs[n.Leg] == nil {
+			s.syn(r, n.Leg, newConversation(leg.Server.Local, leg.Server.Remote), n)
+		}
+		return
+	}
+	r.notes[n.Leg] = append(r.notes[n.Leg], comment(n.JSON))
+}
+
+// endedNote is an Ended as it stands in a comment.
+type endedNote struct {
+	Kind  string      `json:"kind"`
+	Leg   inspect.Leg `json:"leg"`
+	Dir   inspect.Dir `json:"dir"`
+	How   inspect.End `json:"how"`
+	Bytes int64       `json:"bytes"` // in this direction of this leg, recorded or not
+	Error string      `json:"error,omitempty"`
+}
+
+// end writes a FIN, or an RST, with how the direction ended. A note that still
+// waits for a packet goes with it.
+func (s *section) end(e inspect.Ended) {
+	r := s.conns[e.Conn]
+	if r == nil || r.legs[e.Leg] == nil || r.ended[e.Leg][e.Dir] {
+		return
+	}
+	n := inspect.NewNote(e.Conn, e.Leg, e.Dir, e.Time, inspect.NoteEnded,
+		endedNote{inspect.NoteEnded, e.Leg, e.Dir, e.How, e.Off, e.Error})
+	r.notes[e.Leg] = append(r.notes[e.Leg], comment(n.JSON))
+	flags := byte(flagFin | flagAck)
+	if e.How == inspect.Rst {
+		flags = flagRst | flagAck
+	}
+	s.packet(r, e.Leg, e.Time, r.legs[e.Leg].packet(e.Dir, flags, nil))
+	r.ended[e.Leg][e.Dir] = true
+	if r.over() {
+		delete(s.conns, e.Conn)
+	}
+}
+
+func (r *recorded) over() bool {
+	for l, c := range r.legs {
+		if c != nil && !(r.ended[l][0] && r.ended[l][1]) {
+			return false
+		}
+	}
+	return true
+}
+
+// stop ends the section early, and says why in it if that can still be written.
+func (s *section) stop(why string) {
+	s.stopped = true
+	s.statistics(inspect.StoppedNote{Kind: inspect.NoteStopped, Why: why})
+}
+
+func (s *section) finish() {
+	if !s.stopped {
+		s.statistics(struct {
+			Kind string `json:"kind"`
+		}{inspect.NoteFinished})
+	}
+	s.flush()
+}
+
+// statistics writes the interfaces' statistics, each with the note of how the
+// recording ended: pcapgo writes no comment there.
+func (s *section) statistics(note any) {
+	js, err := json.Marshal(note)
+	if s.flush(); s.err == nil {
+		s.err = err
+	}
+	for l, packets := range s.perLeg {
+		if s.err != nil {
+			return
+		}
+		_, s.err = s.file.Write(statisticsBlock(uint32(l), s.start, s.last, packets, comment(js)))
+	}
+}
+
+// statisticsBlock is an Interface Statistics Block (pcapng section 4.6).
+func statisticsBlock(iface uint32, start, end time.Time, packets uint64, comment string) []byte {
+	le := binary.LittleEndian
+	b := le.AppendUint32(nil, blockStatistics)
+	b = le.AppendUint32(b, 0) // its length, below
+	b = le.AppendUint32(b, iface)
+	b = appendTime(b, end)
+	option := func(code int, value []byte) {
+		b = le.AppendUint16(b, uint16(code))
+		b = le.AppendUint16(b, uint16(len(value)))
+		b = append(b, value...)
+		for len(b)%4 != 0 {
+			b = append(b, 0)
+		}
+	}
+	option(optComment, []byte(comment))
+	if !start.IsZero() {
+		option(optStatStart, appendTime(nil, start))
+		option(optStatEnd, appendTime(nil, end))
+	}
+	option(optStatReceived, le.AppendUint64(nil, packets))
+	option(optEnd, nil)
+	b = le.AppendUint32(b, uint32(len(b)+4))
+	le.PutUint32(b[4:], uint32(len(b)))
+	return b
+}
+
+// appendTime writes a time as pcapng does: the high half first, in nanoseconds.
+func appendTime(b []byte, t time.Time) []byte {
+	var ns uint64
+	if !t.IsZero() {
+		ns = uint64(t.UnixNano())
+	}
+	b = binary.LittleEndian.AppendUint32(b, uint32(ns>>32))
+	return binary.LittleEndian.AppendUint32(b, uint32(ns))
+}
+
+// size is a number of bytes as people say it.
+func size(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	i := 0
+	for ; n >= 1024 && n%1024 == 0 && i < len(units)-1; i++ {
+		n /= 1024
+	}
+	return fmt.Sprint(n, " ", units[i])
+}

@@ -1,0 +1,368 @@
+package record
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// Options say where and how to record.
+type Options struct {
+	Path    string
+	Force   bool // overwrite a file that exists
+	Append  bool // add a section to a recording that exists
+	Version string
+
+	// Temporary recordings never make the traffic wait: past a full queue
+	// chunks are dropped and counted, at Limit the recording stops.
+	Temporary bool
+	Limit     int64 // most bytes of a temporary recording; 0: 256 MiB
+}
+
+// queueLimit is how many bytes wait for the disk before a recording that was
+// asked for makes the traffic wait, and a temporary one drops.
+const queueLimit = 8 << 20
+
+// flushEvery is the longest that what was recorded stays in memory.
+const flushEvery = 100 * time.Millisecond
+
+// Status is what a recording has to say of itself.
+type Status struct {
+	Path    string
+	Bytes   int64  // in the file, with what waits in its buffer
+	Packets int64  // in the file
+	Behind  int64  // bytes that wait for the writer
+	Dropped int64  // bytes of traffic that a temporary recording left out
+	Waiting bool   // the traffic waits for the disk
+	Stopped string // why it ended early; empty: it did not
+	Err     error  // the fault behind Stopped, if it was one
+}
+
+// Writer is a recording being written. It is an inspect.Sink whose methods may
+// be called by many goroutines at once. One goroutine of its own writes the
+// file; Close ends it and waits for it.
+type Writer struct {
+	options Options
+	file    *os.File
+	done    chan struct{} // closed by the writing goroutine when it returns
+
+	mu       sync.Mutex
+	more     sync.Cond // the queue has something, or is closing
+	room     sync.Cond // the queue was taken
+	queue    batch
+	spare    batch
+	closing  bool
+	status   Status
+	lossy    map[legDir]bool // a temporary recording left bytes out, up to the next frame boundary
+	watchers []chan struct{}
+	closed   bool // the goroutine has returned
+	closeErr error
+}
+
+type legDir struct {
+	conn inspect.ConnID
+	leg  inspect.Leg
+	dir  inspect.Dir
+}
+
+// batch is what came since the writer last looked, in order.
+type batch struct {
+	ops  []op
+	data []byte // of all chunks, one behind the other
+}
+
+type op struct {
+	kind  opKind
+	info  inspect.ConnInfo
+	chunk inspect.Chunk // Data is at from, of length size, in the batch
+	from  int
+	size  int
+	note  inspect.Note
+	ended inspect.Ended
+}
+
+type opKind uint8
+
+const (
+	opOpen opKind = iota
+	opChunk
+	opNote
+	opEnd
+)
+
+// Create opens a recording and starts its writing goroutine. The file is made
+// with mode 0600. Errors: *ExistsError, *LockedError, *FormatError (appending to
+// what is no pcapng), or the system's.
+func Create(o Options) (*Writer, error) {
+	if o.Limit == 0 {
+		o.Limit = 256 << 20
+	}
+	f, err := openFile(o)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{options: o, file: f, done: make(chan struct{}), lossy: map[legDir]bool{}}
+	w.more.L, w.room.L = &w.mu, &w.mu
+	w.status.Path = o.Path
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	out, err := newSection(f, size, o.Version)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	w.status.Bytes = out.bytes()
+	go w.run(out)
+	return w, nil
+}
+
+// openFile opens the file, locked and cut to what may stay in it.
+func openFile(o Options) (*os.File, error) {
+	flags := os.O_RDWR | os.O_CREATE
+	if !o.Force && !o.Append {
+		flags |= os.O_EXCL
+	}
+	f, err := os.OpenFile(o.Path, flags, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		if Live(o.Path) {
+			return nil, &LockedError{o.Path}
+		}
+		return nil, &ExistsError{o.Path}
+	}
+	if err != nil {
+		return nil, err
+	}
+	ok, err := lock(f)
+	if err == nil && !ok {
+		err = &LockedError{o.Path}
+	}
+	if err == nil {
+		var keep int64
+		if o.Append {
+			keep, err = wholeBlocks(f)
+		}
+		if err == nil {
+			err = f.Truncate(keep)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// Status answers how the recording stands now.
+func (w *Writer) Status() Status {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.status
+	s.Behind = int64(len(w.queue.data))
+	return s
+}
+
+// Watch answers a new channel that gets a value after each flush and is closed
+// when the recording is: what Follow needs to read a recording that grows.
+func (w *Writer) Watch() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := make(chan struct{}, 1)
+	if w.closed {
+		close(c)
+	} else {
+		w.watchers = append(w.watchers, c)
+	}
+	return c
+}
+
+// Close writes what waits, the statistics and the note that the recording is
+// finished, and waits until all of it is on the disk. A second call answers the
+// same error.
+func (w *Writer) Close() error {
+	w.mu.Lock()
+	w.closing = true
+	w.more.Signal()
+	w.room.Broadcast()
+	w.mu.Unlock()
+	<-w.done
+	return w.closeErr
+}
+
+// Open records that a client connected.
+func (w *Writer) Open(info inspect.ConnInfo) { w.put(op{kind: opOpen, info: info}, nil) }
+
+// Note records what the bytes cannot say.
+func (w *Writer) Note(n inspect.Note) { w.put(op{kind: opNote, note: n}, nil) }
+
+// End records how a direction of a leg ended.
+func (w *Writer) End(e inspect.Ended) { w.put(op{kind: opEnd, ended: e}, nil) }
+
+// Chunk records bytes. It copies them and returns, unless too much waits for the
+// disk: then a recording that was asked for waits, and a temporary one drops.
+func (w *Writer) Chunk(c inspect.Chunk) {
+	data := c.Data
+	c.Data = nil
+	w.put(op{kind: opChunk, chunk: c, size: len(data)}, data)
+}
+
+func (w *Writer) put(o op, data []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o.kind == opChunk {
+		if w.options.Temporary {
+			if data = w.fit(&o, data); data == nil && o.size > 0 {
+				return
+			}
+		} else {
+			w.wait(len(data))
+		}
+	}
+	if w.closing || w.status.Stopped != "" {
+		return
+	}
+	o.from, o.size = len(w.queue.data), len(data)
+	w.queue.data = append(w.queue.data, data...)
+	w.queue.ops = append(w.queue.ops, o)
+	if len(w.queue.ops) == 1 {
+		w.more.Signal()
+	}
+}
+
+// wait blocks while the queue has no room. One chunk always has.
+func (w *Writer) wait(n int) {
+	for len(w.queue.data) > 0 && len(w.queue.data)+n > queueLimit && !w.closing && w.status.Stopped == "" {
+		w.status.Waiting = true
+		w.room.Wait()
+	}
+}
+
+// fit answers what of a chunk a temporary recording takes: all; nothing, with
+// the queue full; or the part from a frame boundary on, once there is room again.
+func (w *Writer) fit(o *op, data []byte) []byte {
+	key := legDir{o.chunk.Conn, o.chunk.Leg, o.chunk.Dir}
+	full := len(w.queue.data) > 0 && len(w.queue.data)+len(data) > queueLimit
+	if w.lossy[key] && !full && o.chunk.Boundary > 0 {
+		skip := o.chunk.Boundary - 1
+		w.status.Dropped += int64(skip)
+		o.chunk.Off += int64(skip)
+		o.chunk.Boundary = 1
+		delete(w.lossy, key)
+		return data[skip:]
+	}
+	if full || w.lossy[key] {
+		w.lossy[key] = true
+		w.status.Dropped += int64(len(data))
+		return nil
+	}
+	return data
+}
+
+// run is the writing goroutine.
+func (w *Writer) run(out *section) {
+	flushed := time.Now()
+	for {
+		b, closing := w.take()
+		for i := range b.ops {
+			out.op(&b.ops[i], b.data)
+			if w.options.Temporary && out.bytes() > w.options.Limit && out.err == nil {
+				w.stop(out, "it reached its limit of "+size(w.options.Limit))
+				break
+			}
+		}
+		w.forget(b.ops)
+		if now := time.Now(); out.err == nil && (w.idle() || now.Sub(flushed) > flushEvery) {
+			out.flush()
+			flushed = now
+		}
+		w.progress(out)
+		if out.err != nil {
+			w.stop(out, out.err.Error())
+		}
+		if closing || out.stopped {
+			break
+		}
+	}
+	w.finish(out)
+}
+
+// take waits for something to do and takes all of it.
+func (w *Writer) take() (batch, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.queue.ops) == 0 && !w.closing {
+		w.more.Wait()
+	}
+	b := w.queue
+	w.queue = batch{w.spare.ops[:0], w.spare.data[:0]}
+	w.spare = b // ours until the next call
+	if cap(b.data) > 2*queueLimit {
+		w.spare = batch{} // one huge chunk does not stay
+	}
+	w.status.Waiting = false
+	w.room.Broadcast()
+	return b, w.closing && len(w.queue.ops) == 0
+}
+
+func (w *Writer) idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.queue.ops) == 0
+}
+
+// forget lets go of the loss of directions that have ended.
+func (w *Writer) forget(ops []op) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range ops {
+		if e := ops[i].ended; ops[i].kind == opEnd {
+			delete(w.lossy, legDir{e.Conn, e.Leg, e.Dir})
+		}
+		ops[i] = op{} // no strings stay behind
+	}
+}
+
+// progress tells the watchers that the file has grown.
+func (w *Writer) progress(out *section) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.status.Bytes, w.status.Packets = out.bytes(), out.packets
+	for _, c := range w.watchers {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// stop ends the recording early. The traffic goes on.
+func (w *Writer) stop(out *section, why string) {
+	if out.stopped {
+		return
+	}
+	out.stop(why)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.status.Stopped, w.status.Err = why, out.err
+	w.queue = batch{}
+	w.room.Broadcast()
+}
+
+// finish ends the file, lets go of the lock and tells everybody.
+func (w *Writer) finish(out *section) {
+	out.finish()
+	w.progress(out)
+	err := errors.Join(out.err, w.file.Sync(), w.file.Close())
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	for _, c := range w.watchers {
+		close(c)
+	}
+	w.watchers = nil
+	w.closeErr = err
+	close(w.done)
+}
