@@ -153,6 +153,13 @@ type segment struct {
 	payload  []byte
 	missing  int64 // payload bytes behind it that were not captured
 	off      int64 // of the payload in the file
+	tcp      []byte
+}
+
+// intact says that the checksum is right. Only what wsproxy wrote can be held to
+// that: elsewhere the network card fills it in after the capture.
+func (s *segment) intact() bool {
+	return s.missing > 0 || checksum(pseudo(s.src.Addr(), s.dst.Addr(), len(s.tcp)), s.tcp) == 0
 }
 
 // parseRaw reads what wsproxy itself writes, and other raw IP captures: IP and
@@ -197,11 +204,12 @@ func tcpOf(p *captured, src, dst netip.Addr, head, total int) (s segment, ok boo
 	s = segment{
 		src: netip.AddrPortFrom(src, binary.BigEndian.Uint16(t)),
 		dst: netip.AddrPortFrom(dst, binary.BigEndian.Uint16(t[2:])),
-		seq: binary.BigEndian.Uint32(t[4:]), flags: t[13], payload: t[data:], off: p.off + int64(head+data),
+		seq: binary.BigEndian.Uint32(t[4:]), flags: t[13], payload: t[data:], off: p.off + int64(head+data), tcp: t,
 	}
 	if want := total - head - data; total > 0 && want >= 0 {
 		if want < len(s.payload) { // padding of the link layer
 			s.payload = s.payload[:want]
+			s.tcp = t[:data+want]
 		} else {
 			s.missing = int64(want - len(s.payload))
 		}

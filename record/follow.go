@@ -63,6 +63,7 @@ type leg struct {
 	key   flowKey // of the direction ToServer
 	off   [2]int64
 	next  [2]uint32 // sequence number that comes next
+	known [2]bool   // next is
 	ended [2]bool
 }
 
@@ -119,6 +120,13 @@ func (fl *follower) pcapng(ctx context.Context, f io.ReaderAt, live <-chan struc
 		if !errors.Is(err, io.EOF) && !errors.Is(err, errShort) {
 			return err
 		}
+		if live == nil && errors.Is(err, errShort) && w.order != nil {
+			b, err = w.resync() // a damaged length looks like a torn tail
+			if err == nil {
+				fl.block(b)
+				continue
+			}
+		}
 		if live == nil {
 			return ending(&w, err)
 		}
@@ -136,14 +144,12 @@ func (fl *follower) pcapng(ctx context.Context, f io.ReaderAt, live <-chan struc
 // ending is what there is to say at the end of a file.
 func ending(w *walker, err error) error {
 	switch {
+	case w.order == nil:
+		return &FormatError{0} // shorter than a section header, or empty
 	case w.damage > 0:
 		return &DamagedError{w.damaged, w.damage}
-	case errors.Is(err, errShort) && w.order == nil:
-		return &FormatError{0}
 	case errors.Is(err, errShort):
 		return &TornError{w.off}
-	case w.order == nil:
-		return &FormatError{0} // an empty file
 	}
 	return nil
 }
@@ -190,6 +196,9 @@ func (fl *follower) packet(p *captured) {
 	if !ok {
 		return
 	}
+	if len(p.comments) > 0 && len(p.notes()) > 0 && !s.intact() {
+		return // ours and damaged: it leaves a hole in the numbers
+	}
 	fl.last = p.time
 	key := flowKey{p.iface, s.src, s.dst}
 	if s.flags&(flagSyn|flagAck) == flagSyn && fl.opens(key, p, s) {
@@ -216,7 +225,7 @@ func (fl *follower) opens(key flowKey, p *captured, s segment) bool {
 		if old := fl.legs[key]; old != nil {
 			fl.cutLeg(old) // its port was used again
 		}
-		l := &leg{conn: n.ID, leg: n.Leg, key: key, next: [2]uint32{s.seq + 1}}
+		l := &leg{conn: n.ID, leg: n.Leg, key: key, next: [2]uint32{s.seq + 1}, known: [2]bool{true}}
 		fl.legs[key] = l
 		fl.legs[key.reverse()] = l
 		fl.order = append(fl.order, l)
@@ -236,12 +245,15 @@ func (k flowKey) reverse() flowKey { return flowKey{k.iface, k.dst, k.src} }
 
 // segment reads a packet of a leg of ours: notes, bytes, end.
 func (fl *follower) segment(l *leg, d inspect.Dir, p *captured, s segment) {
+	if l.ended[d] || !s.intact() {
+		return // a damaged packet leaves a hole in the numbers
+	}
 	if s.flags&flagSyn != 0 {
-		l.next[d] = s.seq + 1
+		l.next[d], l.known[d] = s.seq+1, true
 		return
 	}
-	if l.ended[d] {
-		return
+	if !l.known[d] {
+		l.next[d], l.known[d] = s.seq, true
 	}
 	gap, ended := fl.notes(l, d, p, "")
 	boundary := 0
