@@ -154,12 +154,13 @@ type segment struct {
 	missing  int64 // payload bytes behind it that were not captured
 	off      int64 // of the payload in the file
 	tcp      []byte
+	odd      bool // its length does not fit the packet's
 }
 
 // intact says that the checksum is right. Only what wsproxy wrote can be held to
 // that: elsewhere the network card fills it in after the capture.
 func (s *segment) intact() bool {
-	return s.missing > 0 || checksum(pseudo(s.src.Addr(), s.dst.Addr(), len(s.tcp)), s.tcp) == 0
+	return !s.odd && (s.missing > 0 || checksum(pseudo(s.src.Addr(), s.dst.Addr(), len(s.tcp)), s.tcp) == 0)
 }
 
 // parseRaw reads what wsproxy itself writes, and other raw IP captures: IP and
@@ -214,6 +215,7 @@ func tcpOf(p *captured, src, dst netip.Addr, head, total int) (s segment, ok boo
 			s.missing = int64(want - len(s.payload))
 		}
 	}
+	s.odd = s.missing != p.missing
 	return s, true
 }
 
