@@ -1,0 +1,283 @@
+package proxy
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// bufferSize is how much is read at once.
+const bufferSize = 32 << 10
+
+// conn is one client connection and the server connection dialled for it. Two
+// goroutines relay: up (client to server, which also owns the connection) and,
+// once the server is dialled, down.
+type conn struct {
+	// Fixed after newConn.
+	server *Server
+	config *Config
+	id     inspect.ConnID
+	client *socket
+	local  net.Addr
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	bytes    [2]atomic.Int64 // relayed, by Dir
+	sessions atomic.Int64
+
+	// Owned by the goroutine that moves the direction.
+	off  [2][2]int64 // stream offsets, by leg and direction
+	scan [2]inspect.Scanner
+
+	// Owned by up.
+	req  reading
+	sent []byte // scratch
+
+	// Owned by down.
+	resp reading
+
+	// Written by up before down starts.
+	upstream *socket
+	downDone chan struct{}
+
+	mu       sync.Mutex
+	changed  sync.Cond // holding, queue or over
+	queue    []pending // requests whose final answer has not come
+	holding  bool      // client bytes wait for the answer to an upgrade
+	next     phase     // what they are, once it has come
+	over     bool      // sockets are closed or about to be
+	why      string    // of an end that is wsproxy's
+	legEnded [2][2]bool
+	legReset [2]bool
+}
+
+// pending is a request that waits for its answer.
+type pending struct {
+	method  string
+	upgrade bool // to WebSocket
+	hold    bool // any upgrade: bytes behind it wait for the answer
+}
+
+// phase is what the next bytes of a direction are.
+type phase uint8
+
+const (
+	inHead phase = iota
+	inBody
+	inSession // WebSocket frames
+	inOther   // bytes that are not framed here
+)
+
+// reading frames one direction's HTTP.
+type reading struct {
+	phase phase
+	head  inspect.HeadScanner
+	body  inspect.Body
+}
+
+func newConn(s *Server, tcp *net.TCPConn) *conn {
+	c := &conn{server: s, config: &s.config, id: newID(), client: plain(tcp), local: tcp.LocalAddr()}
+	c.changed.L = &c.mu
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.req.head.Limit, c.resp.head.Limit = s.config.HeadLimit, s.config.HeadLimit
+	return c
+}
+
+// run relays the connection to its end. It returns when both goroutines have
+// and both sockets are closed.
+func (c *conn) run() {
+	defer c.cancel()
+	if c.config.Tap != nil {
+		c.config.Tap.Open(inspect.ConnInfo{ID: c.id, Mode: "reverse", Target: c.config.Target.String(), Time: time.Now(),
+			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()}})
+	}
+	c.up()
+	if c.downDone != nil {
+		<-c.downDone
+	}
+	c.closeSockets()
+	c.endRest()
+}
+
+// count adds the connection to the counts.
+func (c *conn) count(st *Stats) {
+	st.Sessions += int(c.sessions.Load())
+	for d := range c.bytes {
+		st.Bytes[d] += c.bytes[d].Load()
+	}
+}
+
+// idle says that nothing is under way: no request and no session.
+func (c *conn) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue) == 0 && c.sessions.Load() == 0
+}
+
+// stop closes the connection from outside.
+func (c *conn) stop(why string) {
+	c.mu.Lock()
+	if !c.over {
+		c.over, c.why = true, why
+	}
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	c.cancel()
+	c.closeSockets()
+}
+
+func (c *conn) closeSockets() {
+	c.mu.Lock()
+	c.over = true
+	up := c.upstream
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	c.client.close()
+	if up != nil {
+		up.close()
+	}
+}
+
+// isOver says that the sockets are closed, so that an error is only its echo.
+func (c *conn) isOver() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
+}
+
+// tap tells bytes, after they were read and before they are written.
+func (c *conn) tap(l inspect.Leg, d inspect.Dir, t time.Time, data []byte, boundary int) {
+	off := c.off[l][d]
+	c.off[l][d] += int64(len(data))
+	if c.config.Tap == nil || len(data) == 0 {
+		return
+	}
+	c.config.Tap.Chunk(inspect.Chunk{Conn: c.id, Leg: l, Dir: d, Time: t, Off: off, Data: data, Boundary: boundary})
+}
+
+// passOver counts bytes of the server leg that are not told.
+func (c *conn) passOver(d inspect.Dir, n int) { c.off[inspect.ServerLeg][d] += int64(n) }
+
+// serverLeg tells bytes of the server leg, if all of them are wanted, or counts them.
+func (c *conn) serverLeg(d inspect.Dir, t time.Time, data []byte, boundary int) {
+	if c.config.BothLegs {
+		c.tap(inspect.ServerLeg, d, t, data, boundary)
+	} else {
+		c.passOver(d, len(data))
+	}
+}
+
+func (c *conn) note(l inspect.Leg, d inspect.Dir, kind string, v any) {
+	if c.config.Tap != nil {
+		c.config.Tap.Note(inspect.NewNote(c.id, l, d, time.Now(), kind, v))
+	}
+}
+
+// ended tells the end of one direction of one leg, once. Behind a reset of the
+// leg nothing more is told.
+func (c *conn) ended(l inspect.Leg, d inspect.Dir, how inspect.End, text string) {
+	c.mu.Lock()
+	told := c.legEnded[l][d] || c.legReset[l]
+	c.legEnded[l][d] = true
+	c.legReset[l] = c.legReset[l] || how == inspect.Rst
+	c.mu.Unlock()
+	if !told && c.config.Tap != nil {
+		c.config.Tap.End(inspect.Ended{Conn: c.id, Leg: l, Dir: d, How: how, Time: time.Now(), Off: c.off[l][d], Error: text})
+	}
+}
+
+// endRest tells the ends that nobody else brought about.
+func (c *conn) endRest() {
+	for _, l := range []inspect.Leg{inspect.ClientLeg, inspect.ServerLeg} {
+		if l == inspect.ServerLeg && c.upstream == nil {
+			continue
+		}
+		for _, d := range []inspect.Dir{inspect.ToServer, inspect.ToClient} {
+			c.ended(l, d, inspect.Self, c.why)
+		}
+	}
+}
+
+// boundary scans a session's bytes and answers where in them the first frame
+// begins, counted from 1; 0: none does.
+func boundary(s *inspect.Scanner, p []byte) int {
+	at := 0
+	if s.AtBoundary() {
+		at = 1
+	}
+	for rest := p; len(rest) > 0; {
+		_, _, _, rest = s.Next(rest)
+		if at == 0 && s.AtBoundary() && len(rest) > 0 {
+			at = len(p) - len(rest) + 1
+		}
+	}
+	return at
+}
+
+// legs are a leg's socket and its peer's.
+func (c *conn) socket(l inspect.Leg) *socket {
+	if l == inspect.ClientLeg {
+		return c.client
+	}
+	return c.upstream
+}
+
+func otherLeg(l inspect.Leg) inspect.Leg { return l ^ 1 }
+
+// mirror passes an end on: what was met reading leg l, whose bytes flow in d,
+// becomes the same on the other leg.
+func (c *conn) mirror(l inspect.Leg, d inspect.Dir, how inspect.End, text string) {
+	from, to := c.socket(l), c.socket(otherLeg(l))
+	switch how {
+	case inspect.Fin:
+		c.ended(l, d, how, text)
+	case inspect.CloseNotify: // told when it is known whether a FIN follows
+	default:
+		c.abort(l, d, how, text)
+		return
+	}
+	if to != nil && !c.isOver() {
+		if err := to.finish(); err == nil {
+			c.ended(otherLeg(l), d, inspect.Fin, "")
+		} else if isReset(err) {
+			c.abort(otherLeg(l), d.Other(), inspect.Rst, "")
+		}
+	}
+	if how == inspect.CloseNotify {
+		c.afterCloseNotify(l, d, from)
+	}
+}
+
+// afterCloseNotify waits until a FIN has followed a close_notify, or the
+// connection is over in the other direction too.
+func (c *conn) afterCloseNotify(l inspect.Leg, d inspect.Dir, from *socket) {
+	if from.awaitFin() {
+		c.ended(l, d, inspect.Fin, "")
+	} else {
+		c.ended(l, d, inspect.CloseNotify, "without FIN")
+	}
+}
+
+// abort ends both legs: leg l has ended with an RST or a TLS alert, and the other
+// is reset.
+func (c *conn) abort(l inspect.Leg, d inspect.Dir, how inspect.End, text string) {
+	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		return
+	}
+	c.over = true
+	c.changed.Broadcast()
+	c.mu.Unlock()
+	c.cancel()
+	c.ended(l, d, how, text)
+	if to := c.socket(otherLeg(l)); to != nil {
+		to.reset()
+		c.ended(otherLeg(l), d, inspect.Rst, "")
+	}
+	c.socket(l).close()
+}

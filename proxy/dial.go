@@ -1,0 +1,144 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// dialer reaches the server.
+type dialer struct {
+	addr     string // host:port
+	name     string // the target's host, for certificates and messages
+	secure   bool
+	insecure bool
+	timeout  time.Duration
+}
+
+func newDialer(c Config) (dialer, error) {
+	d := dialer{name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout}
+	port := c.Target.Port()
+	switch c.Target.Scheme {
+	case "ws", "http":
+	case "wss", "https":
+		d.secure = true
+	default:
+		return d, fmt.Errorf("a target's scheme is ws, wss, http or https, not %q", c.Target.Scheme)
+	}
+	if port == "" {
+		port = defaultPort(c.Target.Scheme)
+	}
+	if d.addr = c.ConnectTo; d.addr == "" {
+		d.addr = net.JoinHostPort(d.name, port)
+	}
+	return d, nil
+}
+
+func defaultPort(scheme string) string {
+	if scheme == "wss" || scheme == "https" {
+		return "443"
+	}
+	return "80"
+}
+
+// dial connects, with TLS where the target has it. The note says how that went,
+// also when it failed; then the error is the note's, in a sentence.
+func (d dialer) dial(ctx context.Context) (*socket, inspect.PeerNote, error) {
+	note := inspect.PeerNote{Kind: inspect.NotePeer, Addr: d.addr}
+	start := time.Now()
+	s, err := d.connect(ctx, &note)
+	note.Dial = time.Since(start)
+	if err != nil {
+		note.Error = d.sentence(err)
+		return nil, note, errors.New(note.Error)
+	}
+	return s, note, nil
+}
+
+func (d dialer) connect(ctx context.Context, note *inspect.PeerNote) (*socket, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	nc, err := new(net.Dialer).DialContext(ctx, "tcp", d.addr)
+	if err != nil {
+		return nil, err
+	}
+	s := plain(nc.(*net.TCPConn))
+	if !d.secure {
+		return s, nil
+	}
+	s.under = &under{TCPConn: s.tcp}
+	s.tls = tls.Client(s.under, &tls.Config{
+		ServerName:         d.name,
+		NextProtos:         []string{"http/1.1"}, // an upgrade needs HTTP/1.1
+		InsecureSkipVerify: d.insecure,           // only when the user says so; it is shown
+	})
+	if err := s.tls.HandshakeContext(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	s.Conn = s.tls
+	note.TLS = d.describe(s.tls.ConnectionState())
+	return s, nil
+}
+
+func (d dialer) describe(st tls.ConnectionState) *inspect.TLSInfo {
+	info := &inspect.TLSInfo{Version: tls.VersionName(st.Version), Cipher: tls.CipherSuiteName(st.CipherSuite), ALPN: st.NegotiatedProtocol}
+	info.Verified = !d.insecure
+	if len(st.PeerCertificates) == 0 {
+		return info
+	}
+	leaf := st.PeerCertificates[0]
+	info.Names, info.Expiry = leaf.DNSNames, leaf.NotAfter
+	for _, ip := range leaf.IPAddresses {
+		info.Names = append(info.Names, ip.String())
+	}
+	if d.insecure {
+		info.Why = "not verified (--insecure)"
+		pool := x509.NewCertPool()
+		for _, c := range st.PeerCertificates[1:] {
+			pool.AddCert(c)
+		}
+		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: d.name, Intermediates: pool}); err != nil {
+			info.Why += ": " + err.Error()
+		}
+	}
+	return info
+}
+
+// sentence says what could not be reached and why.
+func (d dialer) sentence(err error) string {
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	var record tls.RecordHeaderError
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
+		return fmt.Sprintf("the certificate of %s is not trusted: %s (--insecure goes on without checking)", d.addr, innermost(err))
+	case errors.As(err, &record):
+		return fmt.Sprintf("%s does not speak TLS; a target of ws:// or http:// is without it", d.addr)
+	case errors.As(err, &dns):
+		return fmt.Sprintf("%s cannot be found: %s", d.name, dns.Err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("%s did not answer within %v", d.addr, d.timeout)
+	case errors.Is(err, context.Canceled):
+		return fmt.Sprintf("the connection to %s was given up", d.addr)
+	}
+	return fmt.Sprintf("%s cannot be reached: %s", d.addr, innermost(err))
+}
+
+// innermost is an error without the addresses and operations in front of it.
+func innermost(err error) string {
+	text := err.Error()
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		text = inner.Error()
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(text, "tls: "), "x509: ")
+}

@@ -1,0 +1,175 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// down moves bytes from the server to the client until the server's direction
+// has ended, or the connection has.
+func (c *conn) down() {
+	buf := make([]byte, bufferSize)
+	for {
+		n, err := c.upstream.Read(buf)
+		if n > 0 {
+			c.bytes[inspect.ToClient].Add(int64(n))
+			if c.feedDown(time.Now(), buf[:n]); c.isOver() {
+				return
+			}
+		}
+		if err != nil {
+			c.serverEnded(err)
+			return
+		}
+	}
+}
+
+func (c *conn) serverEnded(err error) {
+	if c.isOver() || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	how, text := c.upstream.ending(err)
+	if c.mirror(inspect.ServerLeg, inspect.ToClient, how, text); c.isOver() {
+		return
+	}
+	// No answer will come any more: up is not to wait for one, and a server
+	// that ends an HTTP connection has nothing to be asked.
+	c.mu.Lock()
+	c.queue, c.holding, c.next = nil, false, inOther
+	http := c.sessions.Load() == 0
+	c.changed.Broadcast()
+	_ = c.client.SetReadDeadline(past)
+	c.mu.Unlock()
+	if http {
+		c.lastWords()
+	}
+}
+
+// lastWords gives a client a moment to end a connection that the server has
+// ended between requests, and then ends it.
+func (c *conn) lastWords() {
+	timer := time.AfterFunc(lingerTime, func() { c.stop("the server ended the connection") })
+	<-c.ctx.Done()
+	timer.Stop()
+}
+
+// feedDown passes on what was read from the server.
+func (c *conn) feedDown(now time.Time, data []byte) {
+	for len(data) > 0 && !c.isOver() {
+		switch c.resp.phase {
+		case inSession:
+			at := boundary(&c.scan[inspect.ToClient], data)
+			c.serverLeg(inspect.ToClient, now, data, at)
+			c.pass(now, data, at)
+			return
+		case inBody:
+			_, rest, done, err := c.resp.body.Next(data)
+			piece := data[:len(data)-len(rest)]
+			c.serverLeg(inspect.ToClient, now, piece, 0)
+			c.pass(now, piece, 0)
+			if data = rest; err != nil {
+				c.unframed()
+			} else if done {
+				c.resp.phase = inHead
+				c.answered(inHead)
+			}
+		case inHead:
+			raw, rest, err := c.resp.head.Next(data)
+			piece := data[:len(data)-len(rest)]
+			if err != nil {
+				piece, rest = data, nil
+			}
+			after := c.respond(raw, now, piece)
+			c.pass(now, piece, 0)
+			if data = rest; err != nil {
+				c.unframed()
+			} else if after != nil {
+				after()
+			}
+		default:
+			c.serverLeg(inspect.ToClient, now, data, 0)
+			c.pass(now, data, 0)
+			return
+		}
+	}
+}
+
+// pass tells bytes and writes them to the client.
+func (c *conn) pass(now time.Time, p []byte, at int) {
+	c.tap(inspect.ClientLeg, inspect.ToClient, now, p, at)
+	if _, err := c.client.Write(p); err != nil && !c.isOver() {
+		c.abort(inspect.ClientLeg, inspect.ToServer, inspect.Rst, writeText(err))
+	}
+}
+
+// unframed goes on without framing: what the server sends is not HTTP/1.
+func (c *conn) unframed() {
+	c.resp.phase = inOther
+	c.answered(inOther)
+}
+
+// respond reads a response's head, nil if it is not whole, and tells the server
+// leg. What it answers is to be done once the client has the head.
+func (c *conn) respond(raw []byte, now time.Time, piece []byte) func() {
+	c.mu.Lock()
+	var p pending
+	if len(c.queue) > 0 {
+		p = c.queue[0]
+	}
+	c.mu.Unlock()
+	if p.upgrade && !c.config.BothLegs {
+		c.tap(inspect.ServerLeg, inspect.ToClient, now, piece, 0)
+	} else {
+		c.serverLeg(inspect.ToClient, now, piece, 0)
+	}
+	if raw == nil {
+		return nil
+	}
+	h, err := inspect.ParseResponse(raw)
+	if err != nil {
+		return c.unframed
+	}
+	if h.Status < 200 && h.Status != 101 {
+		return nil // the final answer is to come
+	}
+	if h.Status == 101 && p.hold {
+		next := inOther
+		if p.upgrade {
+			next = inSession
+		}
+		return func() {
+			c.resp.phase = next
+			c.answered(next)
+		}
+	}
+	body, err := inspect.ResponseBody(h, p.method)
+	if err != nil {
+		return c.unframed
+	}
+	if body.Done() {
+		return func() { c.answered(inHead) }
+	}
+	c.resp.body = body
+	return func() { c.resp.phase = inBody }
+}
+
+// answered takes the oldest request off the queue: its answer is whole. next is
+// what the client's bytes behind it are.
+func (c *conn) answered(next phase) {
+	if next == inSession {
+		c.sessions.Add(1)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) > 0 {
+		c.queue = c.queue[1:]
+	}
+	if c.holding && (len(c.queue) == 0 || next != inHead) {
+		c.holding, c.next = false, next
+		_ = c.client.SetReadDeadline(past) // up may wait in a read with bytes in hand
+	}
+	c.changed.Broadcast()
+}

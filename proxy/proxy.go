@@ -1,0 +1,217 @@
+// Package proxy moves bytes between clients and their server, both ways, as they
+// come: every frame, legal or not, and every ending. What passes is told to a
+// tap, an inspect.Sink; nothing on the path looks at it for longer than framing
+// needs.
+//
+// [Server] accepts; each connection is relayed by two goroutines, see conn.go.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// Config says what to stand in front of, and how.
+type Config struct {
+	Target    *url.URL // ws, wss, http or https; its path is put in front of the client's
+	ConnectTo string   // host:port to dial instead of the target's
+	Header    []inspect.HeaderField
+
+	KeepHost   bool     // pass the client's Host on
+	KeepOrigin bool     // pass an Origin or Referer that names us on
+	AllowHost  []string // hosts that requests may name beside loopback and the listener's
+	Insecure   bool     // do not verify the target's certificate
+
+	BothLegs    bool          // tap the server leg whole, not only its handshake and end
+	HeadLimit   int64         // most bytes of an HTTP head; 0: 64 KiB
+	HeadTimeout time.Duration // most time for a request's head, from its first byte; 0: 10 s
+	DialTimeout time.Duration // most time to reach the server, TLS included; 0: 10 s
+	Grace       time.Duration // how long sessions may go on after Shutdown
+
+	Tap  inspect.Sink                    // nil: nobody listens
+	Logf func(format string, args ...any) // nil: nobody reads it
+}
+
+// Stats are counts since the start.
+type Stats struct {
+	Open     int      // connections that are open
+	Total    int      // connections that were accepted
+	Sessions int      // upgrades that the server agreed to
+	Bytes    [2]int64 // relayed, by inspect.Dir
+}
+
+// Server is a reverse proxy for one target. Its goroutines are the callers of
+// Serve and two for each connection; Shutdown waits for all of them.
+type Server struct {
+	config Config
+	dial   dialer
+
+	mu        sync.Mutex
+	listeners map[net.Listener]bool
+	conns     map[*conn]bool
+	stats     Stats // of connections that have ended
+	closing   bool
+	relays    sync.WaitGroup
+}
+
+// New checks a Config. Nothing runs before Serve.
+func New(c Config) (*Server, error) {
+	if c.Target == nil || c.Target.Hostname() == "" {
+		return nil, errors.New("a target with a host is needed")
+	}
+	if c.ConnectTo != "" {
+		if _, _, err := net.SplitHostPort(c.ConnectTo); err != nil {
+			return nil, fmt.Errorf("connect to %q: %w", c.ConnectTo, err)
+		}
+	}
+	if c.HeadLimit == 0 {
+		c.HeadLimit = 64 << 10
+	}
+	if c.HeadTimeout == 0 {
+		c.HeadTimeout = 10 * time.Second
+	}
+	if c.DialTimeout == 0 {
+		c.DialTimeout = 10 * time.Second
+	}
+	if c.Logf == nil {
+		c.Logf = func(string, ...any) {}
+	}
+	d, err := newDialer(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{config: c, dial: d, listeners: map[net.Listener]bool{}, conns: map[*conn]bool{}}, nil
+}
+
+// Serve accepts connections until the listener is closed or Shutdown is called,
+// which is no error. It may be called for several listeners.
+func (s *Server) Serve(l net.Listener) error {
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		return l.Close()
+	}
+	s.listeners[l] = true
+	s.mu.Unlock()
+	for pause := time.Duration(0); ; {
+		c, err := l.Accept()
+		if err == nil {
+			pause = 0
+			s.accepted(c)
+			continue
+		}
+		if s.isClosing() || errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if !temporary(err) {
+			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
+		}
+		// Out of descriptors or memory: those who are connected go on.
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		s.config.Logf("accept on %s: %v; trying again in %v", l.Addr(), err, pause)
+		time.Sleep(pause)
+	}
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+func (s *Server) accepted(nc net.Conn) {
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		_ = nc.Close() // listeners are TCP's
+		return
+	}
+	c := newConn(s, tcp)
+	s.mu.Lock()
+	if s.closing {
+		s.mu.Unlock()
+		_ = tcp.Close() // it came too late
+		return
+	}
+	s.conns[c] = true
+	s.stats.Total++
+	s.relays.Add(1)
+	s.mu.Unlock()
+	go func() {
+		defer s.relays.Done()
+		c.run()
+		s.ended(c)
+	}()
+}
+
+func (s *Server) ended(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	c.count(&s.stats)
+}
+
+// Stats answers the counts as they stand.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stats
+	for c := range s.conns {
+		c.count(&st)
+	}
+	st.Open = len(s.conns)
+	return st
+}
+
+// Shutdown closes the listeners, lets open sessions go on for the grace, closes
+// their sockets and waits until every relay has returned. When ctx ends, the
+// grace is over.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	var errs []error
+	for l := range s.listeners {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	conns := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	var open []*conn
+	for _, c := range conns {
+		if c.idle() {
+			c.stop("wsproxy is shutting down")
+		} else {
+			open = append(open, c)
+		}
+	}
+	done := make(chan struct{})
+	go func() { s.relays.Wait(); close(done) }()
+	if len(open) > 0 {
+		grace := time.NewTimer(s.config.Grace)
+		defer grace.Stop()
+		select {
+		case <-done:
+		case <-grace.C:
+		case <-ctx.Done():
+		}
+	}
+	for _, c := range open {
+		c.stop("wsproxy is shutting down")
+	}
+	<-done
+	return errors.Join(errs...)
+}
+
+// newID is random, so that recordings can be merged.
+func newID() inspect.ConnID { return inspect.ConnID(rand.Uint64()) }

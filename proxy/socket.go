@@ -1,0 +1,107 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// drainLimit is how long a reset waits for bytes that came before it to leave
+// the send queue: a reset throws away what is still in it.
+const drainLimit = 2 * time.Second
+
+// socket is one leg: a TCP connection, perhaps with TLS on it.
+type socket struct {
+	net.Conn // what is read and written
+	tcp      *net.TCPConn
+	tls      *tls.Conn // nil: plain
+	under    *under    // below TLS
+}
+
+func plain(c *net.TCPConn) *socket { return &socket{Conn: c, tcp: c} }
+
+// under is a TCP connection below TLS that remembers how it ended: crypto/tls
+// answers io.EOF for a close_notify and for a bare FIN alike.
+type under struct {
+	*net.TCPConn
+	eof atomic.Bool
+}
+
+func (u *under) Read(b []byte) (int, error) {
+	n, err := u.TCPConn.Read(b)
+	if errors.Is(err, io.EOF) {
+		u.eof.Store(true)
+	}
+	return n, err
+}
+
+// ending says what a failed read met. text is what there is to add.
+func (s *socket) ending(err error) (how inspect.End, text string) {
+	var alert tls.AlertError
+	var remote *net.OpError
+	switch {
+	case isReset(err):
+		return inspect.Rst, ""
+	case errors.Is(err, io.EOF) && s.tls == nil:
+		if resetSeen(s.tcp) { // the peer sent a FIN and, before we read it, an RST
+			return inspect.Rst, ""
+		}
+		return inspect.Fin, ""
+	case errors.Is(err, io.EOF) && s.under.eof.Load():
+		return inspect.Fin, "without close_notify"
+	case errors.Is(err, io.ErrUnexpectedEOF) && s.tls != nil && s.under.eof.Load():
+		return inspect.Fin, "inside a TLS record"
+	case errors.Is(err, io.EOF):
+		return inspect.CloseNotify, ""
+	case errors.As(err, &alert):
+		return inspect.TLSAlert, alert.Error()
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		return inspect.TLSAlert, remote.Err.Error()
+	}
+	return inspect.Rst, err.Error() // timeouts of the network, and what else a system may say
+}
+
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED)
+}
+
+// awaitFin waits behind a close_notify for the FIN that mostly follows it; true
+// if it came before the socket was closed.
+func (s *socket) awaitFin() bool {
+	var b [512]byte
+	for {
+		if _, err := s.under.Read(b[:]); err != nil {
+			return errors.Is(err, io.EOF)
+		}
+	}
+}
+
+// finish says that nothing more will be sent: close_notify under TLS, and FIN.
+func (s *socket) finish() error {
+	if s.tls != nil {
+		if err := s.tls.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	return s.tcp.CloseWrite()
+}
+
+// reset ends the connection with an RST once the send queue has drained. It
+// never goes through TLS, which would invent a close_notify.
+func (s *socket) reset() {
+	deadline := time.Now().Add(drainLimit)
+	for pause := 100 * time.Microsecond; unsent(s.tcp) > 0 && time.Now().Before(deadline); pause = min(2*pause, 20*time.Millisecond) {
+		time.Sleep(pause) // no system tells when a send queue is empty
+	}
+	_ = s.tcp.SetLinger(0) // on a closed socket there is nothing left to do
+	_ = s.tcp.Close()
+}
+
+// close lets go of the socket. What was to be said has been.
+func (s *socket) close() { _ = s.tcp.Close() }

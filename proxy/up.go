@@ -1,0 +1,373 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// heldLimit is how many client bytes are taken while an upgrade is not answered.
+// Past it the client is not read on.
+const heldLimit = 64 << 10
+
+// long ago: a deadline that wakes a read.
+var past = time.Unix(1, 0)
+
+// up moves bytes from the client to the server until the client's direction has
+// ended, or the connection has.
+func (c *conn) up() {
+	buf := make([]byte, bufferSize)
+	var held []byte
+	timed := false // a deadline for the head stands
+	for {
+		n, err := c.client.Read(buf)
+		if n > 0 {
+			now := time.Now()
+			c.bytes[inspect.ToServer].Add(int64(n))
+			if held = c.moveUp(now, buf[:n], held); c.isOver() {
+				return
+			}
+			if started := c.req.phase == inHead && c.req.head.Started(); started != timed {
+				timed = started
+				c.headDeadline(timed, now)
+			}
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if timed && c.req.phase == inHead {
+				c.refuse(408, "Request Timeout", fmt.Sprintf("the request's head did not end within %v", c.config.HeadTimeout))
+				return
+			}
+			c.awake()
+			held = c.unhold(held)
+			continue
+		}
+		if err != nil {
+			c.clientEnded(err, held)
+			return
+		}
+	}
+}
+
+// moveUp passes on what was read; it answers the bytes that are held back.
+func (c *conn) moveUp(now time.Time, data, held []byte) []byte {
+	c.mu.Lock()
+	holding := c.holding
+	c.mu.Unlock()
+	if !holding {
+		held = c.unhold(held)
+		return c.feedUp(now, data, held)
+	}
+	c.tap(inspect.ClientLeg, inspect.ToServer, now, data, 0)
+	held = append(held, data...)
+	if len(held) >= heldLimit {
+		c.awaitAnswer()
+		held = c.unhold(held)
+	}
+	return held
+}
+
+func (c *conn) headDeadline(on bool, now time.Time) {
+	var t time.Time
+	if on {
+		t = now.Add(c.config.HeadTimeout)
+	}
+	_ = c.client.SetReadDeadline(t) // a closed socket tells with the next read
+}
+
+// awake takes back the deadline with which down woke a read.
+func (c *conn) awake() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.client.SetReadDeadline(time.Time{})
+}
+
+// awaitAnswer waits for the answer to an upgrade, or the connection's end.
+func (c *conn) awaitAnswer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.holding && !c.over {
+		c.changed.Wait()
+	}
+}
+
+// unhold passes on what was held, if the answer has come. It was tapped before.
+func (c *conn) unhold(held []byte) []byte {
+	c.mu.Lock()
+	holding, next := c.holding, c.next
+	c.mu.Unlock()
+	if holding {
+		return held
+	}
+	if c.req.phase != inSession && next != inHead {
+		c.req.phase = next
+	}
+	if len(held) == 0 {
+		return nil
+	}
+	// Held bytes were told when they were read; only their way on is left.
+	return c.feedHeld(held)
+}
+
+func (c *conn) feedHeld(held []byte) []byte {
+	if c.req.phase == inSession {
+		boundary(&c.scan[inspect.ToServer], held)
+		c.serverLeg(inspect.ToServer, time.Now(), held, 0)
+	}
+	if c.req.phase != inHead {
+		c.writeUp(held)
+		return nil
+	}
+	return c.requests(time.Now(), held, false)
+}
+
+// feedUp tells and passes on bytes that nothing holds back.
+func (c *conn) feedUp(now time.Time, data, held []byte) []byte {
+	switch c.req.phase {
+	case inSession:
+		at := boundary(&c.scan[inspect.ToServer], data)
+		c.tap(inspect.ClientLeg, inspect.ToServer, now, data, at)
+		c.serverLeg(inspect.ToServer, now, data, at)
+		c.writeUp(data)
+	case inOther:
+		c.tap(inspect.ClientLeg, inspect.ToServer, now, data, 0)
+		c.serverLeg(inspect.ToServer, now, data, 0)
+		c.writeUp(data)
+	default:
+		return append(held, c.requests(now, data, true)...)
+	}
+	return nil
+}
+
+// requests frames HTTP requests and passes them on. It answers what stands
+// behind an upgrade request and must wait for the answer. told says that the
+// bytes are new; held ones were told when they came.
+func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
+	tell := func(p []byte) {
+		if told {
+			c.tap(inspect.ClientLeg, inspect.ToServer, now, p, 0)
+		}
+	}
+	for len(data) > 0 && !c.isOver() {
+		if c.req.phase == inBody {
+			_, rest, done, err := c.req.body.Next(data)
+			piece := data[:len(data)-len(rest)]
+			tell(piece)
+			c.serverLeg(inspect.ToServer, now, piece, 0)
+			c.writeUp(piece)
+			if data = rest; err != nil {
+				c.req.phase = inOther // its end cannot be found: what follows goes on as it is
+				tell(rest)
+				c.serverLeg(inspect.ToServer, now, rest, 0)
+				c.writeUp(rest)
+				return nil
+			}
+			if done {
+				c.req.phase = inHead
+			}
+			continue
+		}
+		raw, rest, err := c.req.head.Next(data)
+		piece := data[:len(data)-len(rest)]
+		data = rest
+		if raw == nil {
+			tell(piece)
+			if err != nil {
+				c.refuse(431, "Request Header Fields Too Large", fmt.Sprintf("the request's head is longer than %d bytes", c.config.HeadLimit))
+			}
+			return nil
+		}
+		if c.request(raw, func() { tell(piece) }) {
+			if len(data) > 0 {
+				tell(data)
+				held = append(held, data...)
+			}
+			return held
+		}
+	}
+	return nil
+}
+
+// request passes one request's head on; tell tells the client leg's bytes. It
+// answers whether what follows is held until the answer.
+func (c *conn) request(raw []byte, tell func()) (hold bool) {
+	h, err := inspect.ParseRequest(raw)
+	if err != nil {
+		tell()
+		c.refuse(400, "Bad Request", err.Error())
+		return false
+	}
+	p := pending{method: h.Method, upgrade: h.IsUpgrade()}
+	p.hold = p.upgrade || h.Upgrading()
+	sent := c.config.rewrite(h, c.local)
+	if p.upgrade {
+		c.noteSession(sent)
+	}
+	tell()
+	body, err := inspect.RequestBody(h)
+	if err != nil {
+		c.refuse(400, "Bad Request", err.Error())
+		return false
+	}
+	if host, ok := c.config.allowed(h, c.local); !ok {
+		name := hostOnly(host)
+		c.refuse(421, "Misdirected Request", fmt.Sprintf("wsproxy stands in front of %s and does not answer for the host %q; start it with --allow-host %s if it should", c.config.Target, name, name))
+		return false
+	}
+	if h.Method == "CONNECT" {
+		c.refuse(405, "Method Not Allowed", "wsproxy is a reverse proxy here and opens no tunnels")
+		return false
+	}
+	if c.upstream == nil && !c.connect() {
+		return false
+	}
+	c.req.body = body
+	if !body.Done() {
+		c.req.phase = inBody
+	}
+	c.mu.Lock()
+	c.queue = append(c.queue, p)
+	c.holding = p.hold
+	c.next = inHead
+	c.mu.Unlock()
+	if p.upgrade && !c.config.BothLegs {
+		c.tap(inspect.ServerLeg, inspect.ToServer, time.Now(), sent, 0)
+	} else {
+		c.serverLeg(inspect.ToServer, time.Now(), sent, 0)
+	}
+	c.writeUp(sent)
+	return p.hold && body.Done()
+}
+
+func (c *conn) noteSession(sent []byte) {
+	if h, err := inspect.ParseRequest(sent); err == nil {
+		c.note(inspect.ClientLeg, inspect.ToServer, inspect.NoteSession, inspect.SessionNote{Kind: inspect.NoteSession, Mode: "reverse", URL: c.config.sessionURL(h)})
+	}
+}
+
+// connect dials the server and starts down. When that fails the client gets a
+// 502 that says why.
+func (c *conn) connect() bool {
+	s, note, err := c.server.dial.dial(c.ctx)
+	if err != nil {
+		if c.isOver() {
+			return false
+		}
+		c.config.Logf("%s", err)
+		c.note(inspect.ClientLeg, inspect.ToClient, inspect.NotePeer, note)
+		c.refuse(502, "Bad Gateway", err.Error())
+		return false
+	}
+	c.mu.Lock()
+	over := c.over
+	c.upstream = s
+	c.mu.Unlock()
+	c.note(inspect.ServerLeg, inspect.ToServer, inspect.NoteLeg, inspect.LegNote{Kind: inspect.NoteLeg, Leg: inspect.ServerLeg,
+		ConnInfo: inspect.ConnInfo{ID: c.id, Mode: "reverse"}, Server: &inspect.Endpoints{Local: s.LocalAddr().String(), Remote: s.RemoteAddr().String()}})
+	c.note(inspect.ServerLeg, inspect.ToServer, inspect.NotePeer, note)
+	if over {
+		s.close()
+		return false
+	}
+	c.downDone = make(chan struct{})
+	go func() {
+		defer close(c.downDone)
+		c.down()
+	}()
+	return true
+}
+
+// writeUp writes to the server. A server that has reset the connection has reset
+// the session.
+func (c *conn) writeUp(p []byte) {
+	if _, err := c.upstream.Write(p); err != nil && !c.isOver() {
+		c.abort(inspect.ServerLeg, inspect.ToClient, inspect.Rst, writeText(err))
+	}
+}
+
+func writeText(err error) string {
+	if isReset(err) {
+		return ""
+	}
+	return err.Error()
+}
+
+// clientEnded passes on how the client's direction ended.
+func (c *conn) clientEnded(err error, held []byte) {
+	if c.isOver() || errors.Is(err, net.ErrClosed) {
+		return
+	}
+	how, text := c.client.ending(err)
+	if len(held) > 0 && how == inspect.Fin {
+		c.awaitAnswer() // they come before the FIN
+		if c.unhold(held); c.isOver() {
+			return
+		}
+	}
+	c.mirror(inspect.ClientLeg, inspect.ToServer, how, text)
+	if c.upstream == nil && how == inspect.Fin {
+		c.closing() // nobody is left who would answer
+	}
+}
+
+// closing ends the client leg of a connection without a server.
+func (c *conn) closing() {
+	if c.client.finish() == nil {
+		c.ended(inspect.ClientLeg, inspect.ToClient, inspect.Self, "")
+	}
+}
+
+// refuse answers in the server's place, in plain text, and ends the connection.
+func (c *conn) refuse(status int, phrase, why string) {
+	c.drained()
+	if c.isOver() {
+		return
+	}
+	text := "wsproxy: " + strings.ToUpper(why[:1]) + why[1:] + ".\n"
+	page := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
+		status, phrase, len(text), text)
+	c.tap(inspect.ClientLeg, inspect.ToClient, time.Now(), []byte(page), 0)
+	_ = c.client.SetDeadline(time.Now().Add(lingerTime))
+	if _, err := c.client.Write([]byte(page)); err == nil {
+		c.closing()
+	}
+	c.linger()
+	c.mu.Lock()
+	c.why = why
+	c.mu.Unlock()
+	c.closeSockets()
+}
+
+// lingerTime is how long a client that was refused may take to read why.
+const lingerTime = time.Second
+
+// linger reads on for a moment: closing a socket with unread bytes would reset
+// it, and the client might lose the answer.
+func (c *conn) linger() {
+	buf := make([]byte, 4096)
+	for range 64 {
+		n, err := c.client.Read(buf)
+		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), buf[:n], 0)
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) && !c.isOver() {
+			how, text := c.client.ending(err)
+			c.ended(inspect.ClientLeg, inspect.ToServer, how, text)
+		}
+		return
+	}
+}
+
+// drained waits until every request before has its answer.
+func (c *conn) drained() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.queue) > 0 && !c.over {
+		c.changed.Wait()
+	}
+}
