@@ -37,6 +37,7 @@ type State struct {
 	Opcode     Opcode // of that message
 	Compressed bool   // that message has RSV1 set, with permessage-deflate agreed
 	Closed     bool   // a Close frame was sent this way
+	Blind      bool   // bytes are missing, and InMessage is not known
 }
 
 // Conn is one connection being inspected: HTTP exchanges, then at most one

@@ -154,9 +154,10 @@ type Ended struct {
 }
 
 // Sink is what takes the tap's output: a recording, a redaction stage, an
-// [Inspector]. For one connection, calls come in order and never overlap;
-// different connections call concurrently. The methods never fail: a sink
-// keeps its own status.
+// [Inspector]. For one direction of one connection, calls come in order and
+// never overlap; the two directions, and different connections, call
+// concurrently. A reset ends both directions of its leg with one End. The
+// methods never fail: a sink keeps its own status.
 type Sink interface {
 	Open(ConnInfo)
 	Chunk(Chunk)

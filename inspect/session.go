@@ -17,6 +17,9 @@ type way struct {
 	dir  Dir
 	scan Scanner
 	lost bool // behind a hole: nothing can be read before the next known boundary
+	// Behind a hole: whether a message is open is not known before the next
+	// frame that begins or ends one.
+	blind bool
 
 	// The frame being read.
 	frame   Frame
@@ -91,11 +94,15 @@ func (c *Conn) feedWay(w *way, in input) {
 func (c *Conn) beginFrame(w *way, h Header) {
 	w.inFrame, w.pos, w.frame.Header = true, 0, h
 	w.ctl = w.ctl[:0]
-	w.before = State{InMessage: w.msg.open, Opcode: w.msg.opcode, Compressed: w.msg.compressed, Closed: w.closed}
+	w.before = State{InMessage: w.msg.open, Opcode: w.msg.opcode, Compressed: w.msg.compressed, Closed: w.closed, Blind: w.blind}
 	// A data opcode begins a message, and so does a continuation of nothing,
 	// which is judged but still shown.
-	if op := h.Opcode(); !op.Control() && (op != OpContinuation || !w.msg.open) {
+	op := h.Opcode()
+	if !op.Control() && (op != OpContinuation || !w.msg.open) {
 		c.beginMessage(w)
+	}
+	if !op.Control() && (op != OpContinuation || h.Fin()) {
+		w.blind = false
 	}
 }
 
@@ -122,7 +129,8 @@ func unmask(h Header, pos int64, b []byte) {
 
 func (c *Conn) beginMessage(w *way) {
 	if w.msg.open {
-		c.endMessage(w, true) // a new message inside another: the old one never ends
+		// A new message inside another: the old one never ends.
+		c.tell(c.endMessage(w, true), c.frameN, w.dir)
 	}
 	h := w.frame.Header
 	w.msg = building{open: true, opcode: h.Opcode(), data: w.msg.data[:0]}
@@ -232,8 +240,8 @@ func (c *Conn) inflate(w *way, msg *Message, cut bool) {
 			w.inflater.Lost()
 		}
 	}
-	msg.Size, msg.Data, msg.Cut = 0, nil, cut
-	if cut || w.msg.over || w.msg.holed {
+	msg.Size, msg.Data, msg.Cut = 0, nil, cut || w.msg.over || w.msg.holed
+	if msg.Cut {
 		w.inflater.Lost()
 		msg.Undecodable = true
 		return
@@ -322,7 +330,7 @@ func (c *Conn) gapInSession(w *way, n int64) {
 		return
 	}
 	c.cutFrame(w)
-	w.scan, w.lost = Scanner{}, true
+	w.scan, w.lost, w.blind = Scanner{}, true, true
 }
 
 func (c *Conn) skipPayload(w *way, n int64) {

@@ -36,7 +36,7 @@ type Config struct {
 	DialTimeout time.Duration // most time to reach the server, TLS included; 0: 10 s
 	Grace       time.Duration // how long sessions may go on after Shutdown
 
-	Tap  inspect.Sink                    // nil: nobody listens
+	Tap  inspect.Sink                     // nil: nobody listens
 	Logf func(format string, args ...any) // nil: nobody reads it
 }
 

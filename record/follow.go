@@ -318,6 +318,9 @@ func (fl *follower) notes(l *leg, d inspect.Dir, p *captured, skip string) (gap 
 func (fl *follower) end(l *leg, d inspect.Dir, e inspect.Ended) {
 	e.Conn, e.Leg, e.Dir = l.conn, l.leg, d
 	l.ended[d] = true
+	if e.How == inspect.Rst {
+		l.ended = [2]bool{true, true} // nothing flows on a leg that was reset
+	}
 	fl.sink.End(e)
 	if l.ended[0] && l.ended[1] {
 		fl.forget(l)

@@ -113,8 +113,8 @@ func TestRoundTrip(t *testing.T) {
 	w.Note(inspect.NewNote(1, inspect.ServerLeg, inspect.ToServer, t0, inspect.NotePeer, inspect.PeerNote{Kind: inspect.NotePeer, Addr: "[::1]:3000"}))
 	big := bytes.Repeat([]byte("0123456789abcdef"), 10000) // more than one IP packet holds
 	w.Chunk(inspect.Chunk{Conn: 1, Leg: inspect.ServerLeg, Dir: inspect.ToClient, Time: t0, Data: big})
-	w.End(inspect.Ended{Conn: 1, Leg: inspect.ServerLeg, Dir: inspect.ToClient, How: inspect.Rst, Time: t0, Off: 160000, Error: "reset"})
 	w.End(inspect.Ended{Conn: 1, Leg: inspect.ServerLeg, Dir: inspect.ToServer, How: inspect.CloseNotify, Time: t0, Off: 77})
+	w.End(inspect.Ended{Conn: 1, Leg: inspect.ServerLeg, Dir: inspect.ToClient, How: inspect.Rst, Time: t0, Off: 160000, Error: "reset"})
 	w.End(inspect.Ended{Conn: 1, Leg: inspect.ClientLeg, Dir: inspect.ToServer, How: inspect.Fin, Time: t0, Off: 18})
 	closed(t, w)
 	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
@@ -127,8 +127,8 @@ func TestRoundTrip(t *testing.T) {
 		"note session " + id + " client",
 		"note leg " + id + " server",
 		"note peer " + id + " server",
-		"end " + id + " server to-client rst 160000 reset",
 		"end " + id + " server to-server close_notify 77 ",
+		"end " + id + " server to-client rst 160000 reset",
 		"end " + id + " client to-server fin 18 ",
 		"note finished 0000000000000000 client",
 		"end " + id + " client to-client cut 0 ",

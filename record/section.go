@@ -204,6 +204,9 @@ func (s *section) end(e inspect.Ended) {
 	}
 	s.packet(r, e.Leg, e.Time, r.legs[e.Leg].packet(e.Dir, flags, nil))
 	r.ended[e.Leg][e.Dir] = true
+	if e.How == inspect.Rst {
+		r.ended[e.Leg] = [2]bool{true, true}
+	}
 	if r.over() {
 		delete(s.conns, e.Conn)
 	}

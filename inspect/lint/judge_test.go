@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"iter"
 	"strings"
 	"testing"
 
@@ -125,5 +126,34 @@ func BenchmarkJudges(b *testing.B) {
 				b.Fatal("a clean frame was found at fault")
 			}
 		}
+	}
+}
+
+// Behind a hole nobody can say whether a continuation is an orphan.
+func TestNoOrphanBehindAHole(t *testing.T) {
+	c := inspect.NewConn(inspect.ConnInfo{ID: 1}, inspect.Limits{}, All()...)
+	var ids []string
+	run := func(events iter.Seq[inspect.Event]) {
+		for e := range events {
+			if f, ok := e.(*inspect.Finding); ok {
+				ids = append(ids, f.ID)
+			}
+		}
+	}
+	off := [2]int64{}
+	feed := func(d inspect.Dir, b string, gap int64, boundary int) {
+		run(c.Feed(inspect.Chunk{Conn: 1, Dir: d, Off: off[d], Data: []byte(b), Gap: gap, Boundary: boundary}))
+		off[d] += int64(len(b)) + gap
+	}
+	feed(inspect.ToServer, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", 0, 0)
+	feed(inspect.ToClient, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n", 0, 0)
+	feed(inspect.ToClient, "", 100, 0)
+	feed(inspect.ToClient, "\x00\x01a\x80\x01b", 0, 1) // the rest of a message that began in the hole
+	if len(ids) != 0 {
+		t.Fatalf("findings behind the hole: %v", ids)
+	}
+	feed(inspect.ToClient, "\x80\x01c", 0, 0)
+	if len(ids) != 1 || ids[0] != "orphan-continuation" {
+		t.Fatalf("the orphan behind a whole message: %v", ids)
 	}
 }

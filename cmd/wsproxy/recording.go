@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/wsproxy/wsproxy/record"
+)
+
+// recording is the file that a run writes to: the one asked for with --record,
+// or a temporary one that goes when the run ends.
+type recording struct {
+	path      string
+	temporary bool
+	writer    *record.Writer
+}
+
+func openRecording(f rootFlags, keep int64, stderr io.Writer) (*recording, error) {
+	o := record.Options{Path: f.record, Force: f.force, Append: f.append, Version: version}
+	r := &recording{path: f.record}
+	if f.record == "" {
+		dir, err := temporaryDir()
+		if err != nil {
+			return nil, err
+		}
+		nameLeftovers(dir, stderr)
+		file, err := os.CreateTemp(dir, "wsproxy-*.pcapng") // mode 0600
+		if err != nil {
+			return nil, failf("--no-record does without", "cannot make a temporary recording: %v", cause(err))
+		}
+		r.path, r.temporary = file.Name(), true
+		o.Path, o.Temporary, o.Limit, o.Force = r.path, true, keep, true
+		if err := file.Close(); err != nil {
+			return nil, err
+		}
+	}
+	w, err := record.Create(o)
+	if err != nil {
+		return nil, recordingError(f.record, err)
+	}
+	r.writer = w
+	return r, nil
+}
+
+func recordingError(path string, err error) error {
+	var exists *record.ExistsError
+	var locked *record.LockedError
+	switch {
+	case errors.As(err, &exists):
+		return failf("--force overwrites it, --append adds to it", "%s exists already", path)
+	case errors.As(err, &locked):
+		return failf("wsproxy show --follow "+path, "another wsproxy is writing %s", path)
+	}
+	return failf("", "cannot record to %s: %v", path, cause(err))
+}
+
+// temporaryDir is the folder of temporary recordings, for this user alone.
+func temporaryDir() (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", failf("set HOME or XDG_CACHE_HOME, or use --record FILE or --no-record", "there is no folder for the temporary recording: %v", err)
+	}
+	dir := filepath.Join(base, "wsproxy")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", failf("use --record FILE or --no-record", "cannot make %s: %v", dir, cause(err))
+	}
+	return dir, nil
+}
+
+// nameLeftovers offers what a killed run has left: temporary recordings that
+// nobody writes to.
+func nameLeftovers(dir string, stderr io.Writer) {
+	left, _ := filepath.Glob(filepath.Join(dir, "wsproxy-*.pcapng")) // the pattern is well formed
+	for _, path := range left {
+		if st, err := os.Stat(path); err != nil || record.Live(path) {
+			continue
+		} else if st.Size() == 0 {
+			_ = os.Remove(path) // nothing was recorded
+			continue
+		}
+		fmt.Fprintf(stderr, "wsproxy: a run that was killed left %s (wsproxy show opens it; delete it when done)\n", path)
+	}
+}
+
+// close ends the recording. The temporary one stays until farewell, since it
+// may still be read to its end.
+func (r *recording) close() error {
+	if r == nil {
+		return nil
+	}
+	if err := r.writer.Close(); err != nil {
+		return failf("", "the recording %s is not whole: %v", r.path, cause(err))
+	}
+	return nil
+}
+
+// farewell says where the recording is and what to do with it, and removes a
+// temporary one.
+func (r *recording) farewell(stderr io.Writer, quiet bool) {
+	if r == nil {
+		return
+	}
+	if st := r.writer.Status(); st.Stopped != "" {
+		fmt.Fprintf(stderr, "wsproxy: warning: the recording stopped early: %s\n", st.Stopped)
+	}
+	if r.temporary {
+		_ = os.Remove(r.path) // what cannot be removed is named at the next start
+		if !quiet {
+			fmt.Fprintln(stderr, "the recording was temporary; --record FILE keeps one")
+		}
+		return
+	}
+	if !quiet {
+		fmt.Fprintf(stderr, "recorded to %s; look again: wsproxy show %s\n", r.path, shellWord(r.path))
+	}
+}
+
+// shellWord quotes a file name for a POSIX shell where it needs to be.
+func shellWord(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+,:=@%") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

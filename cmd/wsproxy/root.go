@@ -1,0 +1,164 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/textproto"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// version is what --version prints; the release build sets it with -ldflags -X.
+var version = "0.1.0-dev"
+
+const shortHelp = `wsproxy stands between a WebSocket client and its server and shows every frame.
+
+  wsproxy ws://localhost:3000     watch the traffic to that server
+  wsproxy show session.pcapng     look at a recording
+  wsproxy explain 818537fa213d7f9f4d5158     take a frame apart, bit by bit
+
+wsproxy --help lists every command and flag.
+`
+
+// rootFlags are the flags of a run that proxies.
+type rootFlags struct {
+	output    outputFlags
+	listen    []string
+	record    string
+	force     bool
+	append    bool
+	noRecord  bool
+	keep      string
+	legs      string
+	header    []string
+	connectTo string
+	keepHost  bool
+	keepOrig  bool
+	allowHost []string
+	insecure  bool
+}
+
+// outputFlags choose how events are shown; every command that shows some has them.
+type outputFlags struct {
+	plain, json, quiet, noColor, exchanges bool
+}
+
+func (o *outputFlags) register(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&o.plain, "plain", false, "print one line an event (the default)")
+	f.BoolVar(&o.json, "json", false, "print one JSON object an event")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors")
+	f.BoolVar(&o.noColor, "no-color", false, "use no colours (also: NO_COLOR in the environment)")
+	f.BoolVar(&o.exchanges, "exchanges", false, "print plain HTTP exchanges too, which are counted otherwise")
+	cmd.MarkFlagsMutuallyExclusive("plain", "json", "quiet")
+}
+
+func rootCmd() *cobra.Command {
+	var f rootFlags
+	cmd := &cobra.Command{
+		Use:   "wsproxy [flags] TARGET",
+		Short: "A man-in-the-middle debugging proxy for WebSockets",
+		Long: `wsproxy listens, passes every byte between clients and TARGET on unchanged, and
+shows each frame. TARGET is the server's URL: ws, wss, http or https. What passed
+is recorded as pcapng, which Wireshark opens and wsproxy show reads.`,
+		Example: `  wsproxy ws://localhost:3000
+  wsproxy --listen 127.0.0.1:9001 --plain --record a.pcapng ws://127.0.0.1:9000
+  wsproxy --header 'Authorization: Bearer x' wss://api.example.com/v1`,
+		Args:          cobra.ArbitraryArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch len(args) {
+			case 0:
+				if cmd.Flags().NFlag() > 0 {
+					return usagef("wsproxy ws://localhost:3000", "no TARGET is given")
+				}
+				_, err := io.WriteString(cmd.OutOrStdout(), shortHelp)
+				return err
+			case 1:
+				return runReverse(cmd, f, args[0])
+			}
+			return usagef("put --listen and the other flags before or behind one URL", "one TARGET is needed, not %d: %s", len(args), strings.Join(args, " "))
+		},
+	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef(cmd.CommandPath()+" --help", "%v", err)
+	})
+	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
+	f.register(cmd)
+	cmd.CompletionOptions.HiddenDefaultCmd = false
+	cmd.AddCommand(showCmd(), explainCmd(), versionCmd())
+	return cmd
+}
+
+func (f *rootFlags) register(cmd *cobra.Command) {
+	f.output.register(cmd)
+	s := cmd.Flags()
+	s.StringArrayVar(&f.listen, "listen", nil, "`host:port` to listen on, repeatable; port 0 takes a free one (default: port 8080 or the next free one, on 127.0.0.1 and ::1)")
+	s.StringVar(&f.record, "record", "", "record everything to `FILE` (pcapng); without it a temporary recording is kept until the end")
+	s.BoolVar(&f.force, "force", false, "overwrite the --record file")
+	s.BoolVar(&f.append, "append", false, "add to the --record file")
+	s.BoolVar(&f.noRecord, "no-record", false, "record nothing, which leaves nothing to inspect")
+	s.StringVar(&f.keep, "keep", "256MiB", "most `SIZE` of the temporary recording")
+	s.StringVar(&f.legs, "legs", "client", "which legs are recorded whole: `client` or both")
+	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
+	s.StringVar(&f.connectTo, "connect-to", "", "dial `host:port` instead of the target's")
+	s.BoolVar(&f.keepHost, "keep-host", false, "pass the client's Host header on")
+	s.BoolVar(&f.keepOrig, "keep-origin", false, "pass an Origin or Referer that names wsproxy on")
+	s.StringArrayVar(&f.allowHost, "allow-host", nil, "accept requests for this `host` too, repeatable")
+	s.BoolVar(&f.insecure, "insecure", false, "do not verify the target's certificate")
+	cmd.MarkFlagsMutuallyExclusive("record", "no-record")
+	cmd.MarkFlagsMutuallyExclusive("force", "append")
+	_ = cmd.MarkFlagFilename("record", "pcapng") // fails only for an unknown flag
+}
+
+// check reads the flags that are texts with a grammar.
+func (f *rootFlags) check() (keep int64, headers []inspect.HeaderField, err error) {
+	if keep, err = parseSize(f.keep); err != nil {
+		return 0, nil, usagef("--keep 256MiB", "--keep: %v", err)
+	}
+	if f.legs != "client" && f.legs != "both" {
+		return 0, nil, usagef("--legs both", "--legs takes client or both, not %q", f.legs)
+	}
+	if f.record == "" && (f.force || f.append) {
+		return 0, nil, usagef("--record FILE --force", "--force and --append say what to do with the --record file")
+	}
+	for _, h := range f.header {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok || name == "" || textproto.TrimString(name) != name || strings.ContainsAny(h, "\r\n\x00") {
+			return 0, nil, usagef("--header 'Name: value'", "--header %q is no header", h)
+		}
+		headers = append(headers, inspect.HeaderField{Name: name, Value: textproto.TrimString(value)})
+	}
+	return keep, headers, nil
+}
+
+// parseSize reads 10MB, 256MiB, 1g or a bare number of bytes.
+func parseSize(s string) (int64, error) {
+	digits := strings.TrimRight(s, "BbIiKkMmGgTt ")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n <= 0 {
+		return 0, fmt.Errorf("%q is no size", s)
+	}
+	factor, ok := map[string]int64{"": 1, "B": 1, "K": 1 << 10, "KB": 1000, "KIB": 1 << 10, "M": 1 << 20, "MB": 1e6, "MIB": 1 << 20,
+		"G": 1 << 30, "GB": 1e9, "GIB": 1 << 30, "T": 1 << 40, "TB": 1e12, "TIB": 1 << 40}[strings.ToUpper(strings.TrimSpace(s[len(digits):]))]
+	if !ok || n > (1<<62)/factor {
+		return 0, fmt.Errorf("%q is no size", s)
+	}
+	return n * factor, nil
+}
+
+func versionCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version",
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "wsproxy", version)
+			return err
+		},
+	}
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/proxy"
+)
+
+// grace is how long open sessions may go on after the first signal.
+const grace = 500 * time.Millisecond
+
+// proxying is one run of the proxy: listeners, the server that relays, the
+// recording it taps into, and what is shown of it.
+type proxying struct {
+	out, err  io.Writer
+	flags     rootFlags
+	target    *url.URL
+	listeners []net.Listener
+	server    *proxy.Server
+	recording *recording // nil with --no-record
+}
+
+// runReverse is `wsproxy TARGET`.
+func runReverse(cmd *cobra.Command, f rootFlags, target string) error {
+	u, err := parseTarget(target)
+	if err != nil {
+		return err
+	}
+	p, err := startProxy(cmd, f, u)
+	if err != nil {
+		return err
+	}
+	return p.watchUntilEnd(cmd.Context())
+}
+
+// startProxy opens everything that can fail for the user's own reasons, so that
+// nothing has started when an error is told.
+func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, error) {
+	keep, headers, err := f.check()
+	if err != nil {
+		return nil, err
+	}
+	p := &proxying{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), flags: f, target: target}
+	if p.listeners, err = listenOn(f.listen); err != nil {
+		return nil, err
+	}
+	var tap inspect.Sink
+	if !f.noRecord {
+		if p.recording, err = openRecording(f, keep, p.err); err != nil {
+			closeAll(p.listeners)
+			return nil, err
+		}
+		tap = p.recording.writer
+	}
+	p.server, err = proxy.New(proxy.Config{
+		Target: target, ConnectTo: f.connectTo, Header: headers,
+		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
+		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, Tap: tap, Logf: p.logf,
+	})
+	if err != nil {
+		closeAll(p.listeners)
+		return nil, errors.Join(usagef("", "%v", err), p.recording.close())
+	}
+	return p, nil
+}
+
+// logf prints a notice of the relay.
+func (p *proxying) logf(format string, args ...any) {
+	fmt.Fprintf(p.err, "wsproxy: "+format+"\n", args...)
+}
+
+// watchUntilEnd serves until the user has seen enough, then ends everything in
+// one order: listeners, sessions, recording, output.
+func (p *proxying) watchUntilEnd(ctx context.Context) error {
+	p.announce()
+	var serving sync.WaitGroup
+	failed := make(chan error, len(p.listeners))
+	for _, l := range p.listeners {
+		serving.Go(func() { failed <- p.server.Serve(l) })
+	}
+	watched := make(chan error, 1)
+	watching, stopWatching := context.WithCancel(context.Background())
+	defer stopWatching()
+	shown := p.view()
+	serving.Go(func() { watched <- shown.watch(watching, ctx) })
+
+	var err error
+	quit := false
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	case err = <-watched:
+		quit = true
+	}
+	// The server's own grace bounds this.
+	stopErr := p.server.Shutdown(context.WithoutCancel(ctx))
+	closeErr := p.recording.close()
+	if !quit {
+		err = errors.Join(err, <-watched)
+	}
+	serving.Wait()
+	shown.summary(p.err)
+	p.recording.farewell(p.err, p.flags.output.quiet)
+	if err = errors.Join(err, stopErr, closeErr); err != nil {
+		return err
+	}
+	return interrupted(ctx)
+}
+
+// announce says where to connect, once everything listens.
+func (p *proxying) announce() {
+	if p.flags.output.quiet {
+		return
+	}
+	for _, l := range p.listeners {
+		fmt.Fprintf(p.err, "listening on %s -> %s\n", openURL(l), p.target)
+		if !loopback(l.Addr()) {
+			fmt.Fprintf(p.err, "wsproxy: warning: other machines can reach %s\n", l.Addr())
+		}
+	}
+	if p.flags.insecure {
+		fmt.Fprintln(p.err, "wsproxy: warning: the target's certificate is not verified (--insecure)")
+	}
+	if p.recording == nil {
+		fmt.Fprintln(p.err, "wsproxy: nothing is recorded (--no-record), so there is nothing to inspect")
+	}
+	fmt.Fprintln(p.err, "ready")
+}
+
+func openURL(l net.Listener) string { return "http://" + l.Addr().String() }
+
+// view is what is shown of this run.
+func (p *proxying) view() *view {
+	v := &view{flags: p.flags.output, out: p.out, err: p.err}
+	if p.recording != nil {
+		v.path, v.live = p.recording.path, p.recording.writer.Watch()
+	}
+	return v
+}

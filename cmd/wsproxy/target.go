@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// parseTarget reads the URL of the server to stand in front of.
+func parseTarget(s string) (*url.URL, error) {
+	if st, err := os.Stat(s); err == nil && !st.IsDir() {
+		return nil, usagef("wsproxy show "+s, "%s is a file, not the URL of a server", s)
+	}
+	if !strings.Contains(s, "://") {
+		if host, port, err := net.SplitHostPort(strings.SplitN(s, "/", 2)[0]); err == nil && port != "" {
+			if host == "" {
+				host = "localhost"
+			}
+			return nil, usagef("wsproxy ws://"+strings.Replace(s, strings.SplitN(s, "/", 2)[0], net.JoinHostPort(host, port), 1),
+				"%q has no scheme", s)
+		}
+		return nil, usagef("wsproxy --help lists the commands; a target looks like ws://localhost:3000",
+			"%q is neither a command nor the URL of a server", s)
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, usagef("a target looks like ws://localhost:3000", "the target is no URL: %v", err)
+	}
+	switch u.Scheme {
+	case "ws", "wss", "http", "https":
+	case "tcp", "unix", "ws+unix":
+		return nil, usagef("", "%s:// targets are not supported yet; ws, wss, http and https are", u.Scheme)
+	default:
+		return nil, usagef("", "a target's scheme is ws, wss, http or https, not %q", u.Scheme)
+	}
+	if u.Hostname() == "" {
+		return nil, usagef("a target looks like ws://localhost:3000", "the target %q names no host", s)
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		return nil, usagef("the client's own query is passed on", "a target takes a path, but no query and no fragment")
+	}
+	if u.User != nil {
+		return nil, usagef("--header 'Authorization: Basic …' sends credentials", "a target takes no user and password")
+	}
+	return u, nil
+}
+
+// listenOn opens the listeners. With none asked for it takes port 8080, or the
+// next free one, on both loopback addresses.
+func listenOn(addrs []string) ([]net.Listener, error) {
+	if len(addrs) == 0 {
+		return listenDefault()
+	}
+	var all []net.Listener
+	for _, a := range addrs {
+		l, err := listenAt(a)
+		if err != nil {
+			closeAll(all)
+			return nil, err
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+func listenAt(addr string) (net.Listener, error) {
+	bare := addr
+	if scheme, rest, ok := strings.Cut(addr, "://"); ok {
+		if scheme != "http" && scheme != "ws" {
+			return nil, usagef("--listen 127.0.0.1:8080", "cannot listen for %s:// yet; a listener is http://host:port", scheme)
+		}
+		bare = strings.TrimSuffix(rest, "/")
+	}
+	host, port, err := net.SplitHostPort(bare)
+	if err != nil {
+		return nil, usagef("--listen 127.0.0.1:8080", "cannot listen on %q: %v", addr, err)
+	}
+	if host == "" {
+		host = "127.0.0.1" // never every interface unless it is named
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, failf("another program has it; --listen 127.0.0.1:0 takes a free port", "cannot listen on %s: %v", addr, cause(err))
+	}
+	return l, nil
+}
+
+func listenDefault() ([]net.Listener, error) {
+	for port := 8080; port < 8180; port++ {
+		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		six, err := net.Listen("tcp6", fmt.Sprintf("[::1]:%d", port))
+		if err == nil {
+			return []net.Listener{l, six}, nil
+		}
+		if !portBusy(err) {
+			return []net.Listener{l}, nil // a machine without IPv6
+		}
+		closeAll([]net.Listener{l})
+	}
+	return nil, failf("--listen 127.0.0.1:0 takes a free port", "no port from 8080 to 8179 is free on 127.0.0.1")
+}
+
+func closeAll(ls []net.Listener) {
+	for _, l := range ls {
+		_ = l.Close() // nothing was accepted yet
+	}
+}
+
+// loopback says that only this machine can reach a listener.
+func loopback(a net.Addr) bool {
+	t, ok := a.(*net.TCPAddr)
+	return ok && t.IP.IsLoopback()
+}

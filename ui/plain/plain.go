@@ -1,0 +1,229 @@
+// Package plain prints events as lines for reading and grep, or as JSON lines.
+package plain
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// Options choose what is printed.
+type Options struct {
+	JSON      bool // one JSON object an event
+	Color     bool // arrows and findings in colour
+	Exchanges bool // plain HTTP exchanges too, which are only counted otherwise
+	Quiet     bool // nothing but the Summary
+}
+
+// Printer prints events as an inspect.Inspector emits them. Its methods may be
+// called by several goroutines.
+type Printer struct {
+	mu      sync.Mutex
+	out     *bufio.Writer
+	options Options
+	numbers map[inspect.SessionID]int // s1, s2, … in order of appearance
+	wait    *inspect.Frame            // its message follows and is printed with it
+	found   []inspect.Finding         // of that frame
+	message *inspect.Message
+	refused int
+	ends    []string
+	ended   int
+	counts  struct{ sessions, exchanges, frames, findings int }
+}
+
+// New makes a Printer that writes to w.
+func New(w io.Writer, o Options) *Printer {
+	return &Printer{out: bufio.NewWriter(w), options: o, numbers: map[inspect.SessionID]int{}}
+}
+
+// summaryLimit bounds the data that a line shows, in bytes.
+const summaryLimit = 120
+
+// namedEnds is how many sessions the summary names.
+const namedEnds = 20
+
+// Event prints one event. A frame is printed when what belongs to it is known:
+// at the next frame or Flush.
+func (p *Printer) Event(_ *inspect.Conn, e inspect.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e := e.(type) {
+	case *inspect.Frame:
+		p.settle()
+		p.counts.frames++
+		f := *e
+		p.wait = &f
+	case *inspect.Message:
+		m := *e
+		m.Data = append([]byte(nil), e.Data[:min(len(e.Data), p.keep())]...)
+		if p.wait != nil && e.Last == p.wait.N {
+			p.message = &m
+		}
+	case *inspect.Finding:
+		p.counts.findings++
+		if p.wait != nil && e.Frame == p.wait.N {
+			p.found = append(p.found, *e)
+			return
+		}
+		p.settle()
+		p.finding(e)
+	default:
+		p.settle()
+		p.other(e)
+	}
+}
+
+// keep is how much of a message is copied until it is printed.
+func (p *Printer) keep() int {
+	if p.options.JSON {
+		return 1 << 20
+	}
+	return 4 * summaryLimit
+}
+
+func (p *Printer) other(e inspect.Event) {
+	switch e := e.(type) {
+	case *inspect.Opened:
+		p.counts.sessions++
+		h := e.Handshake
+		var ext []string
+		for _, x := range h.Ext {
+			ext = append(ext, x.String())
+		}
+		p.put(record{Time: e.Time, Session: p.number(e.Session), Event: "open", Status: 101, Path: h.Path(),
+			Subprotocol: h.Subprotocol, Extensions: strings.Join(ext, ", ")})
+	case *inspect.Refused:
+		p.counts.sessions++
+		p.refused++
+		r := record{Time: e.Time, Session: p.number(e.Session), Event: "refused", Path: e.Handshake.Path(), Text: e.Reason}
+		if e.Handshake.Response != nil {
+			r.Status = e.Handshake.Response.Status
+		}
+		p.put(r)
+		p.end(r.Session, "refused: "+e.Reason)
+	case *inspect.Closed:
+		p.put(record{Time: e.Time, Session: p.number(e.Session), Event: "end", Word: e.Word, Text: e.Text})
+		p.end(p.number(e.Session), e.Text)
+	case *inspect.Altered:
+		p.put(record{Time: e.Note.Time, Session: p.number(e.Session), Event: "altered", Frame: e.Frame, Text: string(e.Note.JSON)})
+	case *inspect.Exchange:
+		p.exchange(e)
+	}
+}
+
+func (p *Printer) exchange(e *inspect.Exchange) {
+	p.counts.exchanges++
+	if !p.options.Exchanges {
+		return
+	}
+	r := record{Time: e.Time, Event: "http", Text: e.Error, Up: e.Up.Size, Down: e.Down.Size}
+	if e.Request != nil {
+		r.Method, r.Path = e.Request.Method, e.Request.Target
+	}
+	if e.Response != nil {
+		r.Status = e.Response.Status
+	}
+	p.put(r)
+}
+
+func (p *Printer) end(s int, text string) {
+	p.ended++
+	if len(p.ends) < namedEnds {
+		p.ends = append(p.ends, fmt.Sprintf("s%d  %s", s, inspect.Visible([]byte(text), 0)))
+	}
+}
+
+func (p *Printer) number(id inspect.SessionID) int {
+	n, ok := p.numbers[id]
+	if !ok {
+		n = len(p.numbers) + 1
+		p.numbers[id] = n
+	}
+	return n
+}
+
+func (p *Printer) finding(f *inspect.Finding) {
+	p.put(record{Time: f.Time, Session: p.number(f.Session), Event: "finding", Frame: f.Frame, Findings: []found{findingOf(f)}})
+}
+
+// settle prints the frame that waits.
+func (p *Printer) settle() {
+	f := p.wait
+	if f == nil {
+		return
+	}
+	r := record{Time: f.Last, Session: p.number(f.Session), Event: "frame", Frame: f.N, Dir: ">", Op: f.Header.Opcode().String(),
+		Length: f.Header.Length(), Flags: flags(f)}
+	if f.Dir == inspect.ToClient {
+		r.Dir = "<"
+	}
+	if m := p.message; m != nil {
+		r.message(m)
+	}
+	for i := range p.found {
+		r.Findings = append(r.Findings, findingOf(&p.found[i]))
+	}
+	p.wait, p.message, p.found = nil, nil, nil
+	p.put(r)
+}
+
+func flags(f *inspect.Frame) string {
+	var all []string
+	h := f.Header
+	for _, b := range []struct {
+		on   bool
+		name string
+	}{{h.Fin(), "fin"}, {h.Masked(), "mask"}, {h.Rsv1(), "rsv1"}, {h.Rsv2(), "rsv2"}, {h.Rsv3(), "rsv3"}, {f.Missing > 0, "cut"}} {
+		if b.on {
+			all = append(all, b.name)
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+func (p *Printer) put(r record) {
+	if p.options.Quiet {
+		return
+	}
+	// A pipe that nobody reads any more is not the traffic's concern.
+	if p.options.JSON {
+		js, err := json.Marshal(r)
+		if err == nil {
+			_, _ = p.out.Write(append(js, '\n'))
+		}
+		return
+	}
+	_, _ = p.out.WriteString(r.line(p.options.Color) + "\n")
+}
+
+// Flush writes out what was printed, the frame that waits included.
+func (p *Printer) Flush() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.settle()
+	_ = p.out.Flush() // see put
+}
+
+// Summary says how each session ended and how much there was.
+func (p *Printer) Summary(w io.Writer) {
+	p.Flush()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.ends {
+		fmt.Fprintln(w, e)
+	}
+	if more := p.ended - len(p.ends); more > 0 {
+		fmt.Fprintf(w, "and %d more sessions\n", more)
+	}
+	fmt.Fprintf(w, "%d sessions (%d refused), %d frames, %d findings, %d HTTP exchanges\n",
+		p.counts.sessions, p.refused, p.counts.frames, p.counts.findings, p.counts.exchanges)
+}
+
+// stamp is a time of day to the millisecond.
+func stamp(t time.Time) string { return t.Format("15:04:05.000") }

@@ -1,0 +1,132 @@
+package plain
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// record is one line: its JSON keys are documented in docs/output.md.
+type record struct {
+	Time        time.Time `json:"time"`
+	Session     int       `json:"session,omitempty"`
+	Event       string    `json:"event"` // open, refused, frame, finding, altered, end, http
+	Frame       uint64    `json:"frame,omitempty"`
+	Dir         string    `json:"dir,omitempty"` // ">" to the server, "<" to the client
+	Op          string    `json:"op,omitempty"`
+	Length      uint64    `json:"len,omitempty"` // payload bytes on the wire
+	Flags       string    `json:"flags,omitempty"`
+	Size        int64     `json:"size,omitempty"` // of the message, inflated
+	Payload     string    `json:"text,omitempty"`
+	Binary      []byte    `json:"binary,omitempty"` // base64
+	Code        int       `json:"code,omitempty"`   // of a Close frame
+	Method      string    `json:"method,omitempty"`
+	Status      int       `json:"status,omitempty"`
+	Path        string    `json:"path,omitempty"`
+	Subprotocol string    `json:"subprotocol,omitempty"`
+	Extensions  string    `json:"extensions,omitempty"`
+	Up          int64     `json:"up,omitempty"`
+	Down        int64     `json:"down,omitempty"`
+	Word        string    `json:"word,omitempty"`
+	Text        string    `json:"detail,omitempty"`
+	Findings    []found   `json:"findings,omitempty"`
+
+	shown string // the message as a line shows it
+}
+
+// found is a finding as it stands in a line.
+type found struct {
+	ID       string           `json:"id"`
+	Clause   string           `json:"clause"`
+	Severity inspect.Severity `json:"severity"`
+	Detail   string           `json:"detail"`
+}
+
+func findingOf(f *inspect.Finding) found { return found{f.ID, f.Clause, f.Severity, f.Detail} }
+
+// message adds what a frame's message says.
+func (r *record) message(m *inspect.Message) {
+	r.Size = m.Size
+	switch {
+	case m.Undecodable:
+		r.shown = "(compressed, cannot be inflated)"
+		r.Text = r.shown
+		return
+	case m.Opcode == inspect.OpClose:
+		code, reason, ok := inspect.ParseClose(m.Data)
+		if !ok {
+			r.shown = "one byte"
+			return
+		}
+		r.Code, r.Payload = int(code), string(reason)
+		r.shown = fmt.Sprint(int(code))
+		if len(reason) > 0 {
+			r.shown += " " + inspect.Visible(reason, summaryLimit)
+		}
+		return
+	case m.Opcode == inspect.OpText && m.InvalidUTF8 == 0:
+		r.Payload = string(m.Data)
+		r.shown = inspect.Visible(m.Data, summaryLimit)
+	default:
+		r.Binary = m.Data
+		r.shown = binary(m.Data)
+	}
+	if m.Cut {
+		r.Text = "cut"
+	}
+}
+
+// binary shows text as text and the rest as hex.
+func binary(b []byte) string {
+	if text := inspect.Visible(b, 0); text == string(b) {
+		return inspect.Visible(b, summaryLimit)
+	}
+	if n := summaryLimit / 4; len(b) > n {
+		return fmt.Sprintf("%x…", b[:n])
+	}
+	return fmt.Sprintf("%x", b)
+}
+
+// line is the record for people. Everything a peer said is made visible.
+func (r *record) line(color bool) string {
+	var b strings.Builder
+	b.WriteString(stamp(r.Time))
+	session := "-"
+	if r.Session > 0 {
+		session = fmt.Sprintf("s%d", r.Session)
+	}
+	fmt.Fprintf(&b, "  %-3s ", session)
+	switch r.Event {
+	case "frame":
+		dir := r.Dir
+		if color {
+			dir = paint(map[string]string{">": "36", "<": "35"}[dir], dir)
+		}
+		fmt.Fprintf(&b, "%s  %-6s %6d  %-13s  %s", dir, r.Op, r.Length, r.Flags, r.shown)
+	case "http":
+		fmt.Fprintf(&b, "http   %d  %s %s  %d up %d down  %s", r.Status, visible(r.Method), visible(r.Path), r.Up, r.Down, visible(r.Text))
+	case "open":
+		fmt.Fprintf(&b, "open   101  %s  %s  %s", visible(r.Path), visible(r.Subprotocol), visible(r.Extensions))
+	case "refused":
+		fmt.Fprintf(&b, "refused  %s  %s", visible(r.Path), visible(r.Text))
+	case "end":
+		fmt.Fprintf(&b, "end    %s", visible(r.Text))
+	default:
+		fmt.Fprintf(&b, "%-6s %s", r.Event, visible(r.Text))
+	}
+	line := strings.TrimRight(b.String(), " ")
+	for _, f := range r.Findings {
+		text := "! " + f.ID + " " + f.Clause
+		if color {
+			text = paint("31", text)
+		}
+		line += "  " + text
+	}
+	return line
+}
+
+func paint(code, s string) string { return "\x1b[" + code + "m" + s + "\x1b[0m" }
+
+func visible(s string) string { return inspect.Visible([]byte(s), 0) }
