@@ -1,0 +1,47 @@
+# The tests, at three depths. Go and git are all that check and build need.
+GO ?= go
+
+.PHONY: help build check test test-all fuzz cross clean
+
+help: ## print this
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## build ./wsproxy
+	$(GO) build -o wsproxy ./cmd/wsproxy
+
+check: ## format, vet, staticcheck and the tests (Go only)
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt -w . mends these"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test ./...
+
+test: tools ## all behaviour, with the race detector and short fuzzing
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt -w . mends these"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) test -race ./...
+	$(MAKE) fuzz FUZZTIME=2s
+
+test-all: tools ## as test, with longer fuzzing and every test twenty times
+	$(MAKE) test
+	$(GO) test -race -count=20 ./proxy ./record ./cmd/...
+	$(MAKE) fuzz FUZZTIME=60s
+
+FUZZTIME ?= 10s
+fuzz: ## run each fuzz target for FUZZTIME
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+	    echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; done
+
+cross: ## build for Linux, macOS and Windows on amd64 and arm64
+	@for os in linux darwin windows; do for arch in amd64 arm64; do \
+	  echo "$$os/$$arch"; CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null ./cmd/wsproxy || exit 1; \
+	done; done
+
+.PHONY: tools
+tools: # what the tests run beside Go
+	@.ci/tools
+
+clean: ## remove what was built
+	rm -rf wsproxy .cache
