@@ -157,16 +157,18 @@ func (c *Conn) word() string {
 	if c.anyClose {
 		return fmt.Sprint(uint16(c.ways[c.firstClose].code))
 	}
-	for _, e := range c.origins() {
-		switch e.How {
-		case Self:
-			return "1006 wsproxy"
-		case Cut:
-			return "unfinished"
-		}
+	begun := c.origins()
+	if len(begun) == 0 {
+		return "1006"
+	}
+	switch e := begun[0]; e.How {
+	case Self:
+		return "1006 wsproxy"
+	case Cut:
+		return "unfinished"
+	default:
 		return "1006 " + c.who(e) + " " + strings.ToLower(endWord(e.How))
 	}
-	return "1006"
 }
 
 func (c *Conn) story(x *Closed) string {

@@ -34,8 +34,7 @@ type conn struct {
 	scan [2]inspect.Scanner
 
 	// Owned by up.
-	req  reading
-	sent []byte // scratch
+	req reading
 
 	// Owned by down.
 	resp reading

@@ -22,6 +22,7 @@ type socket struct {
 	tcp      *net.TCPConn
 	tls      *tls.Conn // nil: plain
 	under    *under    // below TLS
+	finished atomic.Bool
 }
 
 func plain(c *net.TCPConn) *socket { return &socket{Conn: c, tcp: c} }
@@ -49,7 +50,9 @@ func (s *socket) ending(err error) (how inspect.End, text string) {
 	case isReset(err):
 		return inspect.Rst, ""
 	case errors.Is(err, io.EOF) && s.tls == nil:
-		if resetSeen(s.tcp) { // the peer sent a FIN and, before we read it, an RST
+		// The peer sent a FIN and, before we read it, an RST. A connection that
+		// both sides have finished looks the same to us.
+		if resetSeen(s.tcp) && !s.finished.Load() {
 			return inspect.Rst, ""
 		}
 		return inspect.Fin, ""
@@ -84,6 +87,7 @@ func (s *socket) awaitFin() bool {
 
 // finish says that nothing more will be sent: close_notify under TLS, and FIN.
 func (s *socket) finish() error {
+	s.finished.Store(true)
 	if s.tls != nil {
 		if err := s.tls.CloseWrite(); err != nil {
 			return err

@@ -16,8 +16,6 @@ func lock(f *os.File) (ok bool, err error) { return flock(f, unix.LOCK_EX) }
 // tryShared takes and keeps a lock that only a writer is in the way of.
 func tryShared(f *os.File) (ok bool, err error) { return flock(f, unix.LOCK_SH) }
 
-func unlock(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_UN) }
-
 func flock(f *os.File, how int) (bool, error) {
 	for {
 		switch err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB); {

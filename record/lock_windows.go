@@ -19,10 +19,6 @@ func tryShared(f *os.File) (ok bool, err error) {
 	return lockFile(f, windows.LOCKFILE_FAIL_IMMEDIATELY)
 }
 
-func unlock(f *os.File) error {
-	return windows.UnlockFileEx(windows.Handle(f.Fd()), 0, 1, 0, region())
-}
-
 func lockFile(f *os.File, flags uint32) (bool, error) {
 	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, region())
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) || errors.Is(err, windows.ERROR_IO_PENDING) {
