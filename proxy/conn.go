@@ -48,6 +48,8 @@ type conn struct {
 	queue    []pending // requests whose final answer has not come
 	holding  bool      // client bytes wait for the answer to an upgrade
 	next     phase     // what they are, once it has come
+	roused   bool      // up is to look again, whatever it waits for
+	headBy   time.Time // when the request's head must have ended; zero: none has begun
 	over     bool      // sockets are closed or about to be
 	why      string    // of an end that is wsproxy's
 	legEnded [2][2]bool
@@ -100,6 +102,33 @@ func (c *conn) run() {
 	}
 	c.closeSockets()
 	c.endRest()
+}
+
+// rouse makes up look again: c.mu is held. Neither a head's deadline that up sets
+// at the same moment nor bytes that arrive can undo it.
+func (c *conn) rouse() {
+	c.roused = true
+	_ = c.client.SetReadDeadline(past) // a closed socket tells with the next read
+}
+
+// awake takes back what rouse did and says whether it did anything: a read that
+// timed out without it has waited for a request's head too long.
+func (c *conn) awake() (roused bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	roused, c.roused = c.roused, false
+	_ = c.client.SetReadDeadline(c.headBy)
+	return roused
+}
+
+// headDeadline sets or takes back when the head being read must have ended.
+func (c *conn) headDeadline(by time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.headBy = by
+	if !c.roused {
+		_ = c.client.SetReadDeadline(by)
+	}
 }
 
 // count adds the connection to the counts.

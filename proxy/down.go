@@ -41,7 +41,7 @@ func (c *conn) serverEnded(err error) {
 	c.queue, c.holding, c.next = nil, false, inOther
 	http := c.sessions.Load() == 0
 	c.changed.Broadcast()
-	_ = c.client.SetReadDeadline(past)
+	c.rouse()
 	c.mu.Unlock()
 	if http {
 		c.lastWords()
@@ -169,7 +169,7 @@ func (c *conn) answered(next phase) {
 	}
 	if c.holding && (len(c.queue) == 0 || next != inHead) {
 		c.holding, c.next = false, next
-		_ = c.client.SetReadDeadline(past) // up may wait in a read with bytes in hand
+		c.rouse() // up may wait in a read with bytes in hand
 	}
 	c.changed.Broadcast()
 }

@@ -33,16 +33,18 @@ func (c *conn) up() {
 				return
 			}
 			if started := c.req.phase == inHead && c.req.head.Started(); started != timed {
-				timed = started
-				c.headDeadline(timed, now)
+				var by time.Time
+				if timed = started; timed {
+					by = now.Add(c.config.HeadTimeout)
+				}
+				c.headDeadline(by)
 			}
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if timed && c.req.phase == inHead {
+			if !c.awake() {
 				c.refuse(408, "Request Timeout", fmt.Sprintf("the request's head did not end within %v", c.config.HeadTimeout))
 				return
 			}
-			c.awake()
 			held = c.unhold(held)
 			continue
 		}
@@ -69,21 +71,6 @@ func (c *conn) moveUp(now time.Time, data, held []byte) []byte {
 		held = c.unhold(held)
 	}
 	return held
-}
-
-func (c *conn) headDeadline(on bool, now time.Time) {
-	var t time.Time
-	if on {
-		t = now.Add(c.config.HeadTimeout)
-	}
-	_ = c.client.SetReadDeadline(t) // a closed socket tells with the next read
-}
-
-// awake takes back the deadline with which down woke a read.
-func (c *conn) awake() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_ = c.client.SetReadDeadline(time.Time{})
 }
 
 // awaitAnswer waits for the answer to an upgrade, or the connection's end.
@@ -331,7 +318,9 @@ func (c *conn) refuse(status int, phrase, why string) {
 	page := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
 		status, phrase, len(text), text)
 	c.tap(inspect.ClientLeg, inspect.ToClient, time.Now(), []byte(page), 0)
-	_ = c.client.SetDeadline(time.Now().Add(lingerTime))
+	by := time.Now().Add(lingerTime)
+	c.headDeadline(by)
+	_ = c.client.SetWriteDeadline(by) // a closed socket tells with the write
 	if _, err := c.client.Write([]byte(page)); err == nil {
 		c.closing()
 	}
@@ -352,10 +341,11 @@ func (c *conn) linger() {
 	for range 64 {
 		n, err := c.client.Read(buf)
 		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), buf[:n], 0)
-		if err == nil {
+		late := errors.Is(err, os.ErrDeadlineExceeded)
+		if err == nil || late && c.awake() {
 			continue
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) && !c.isOver() {
+		if !late && !c.isOver() {
 			how, text := c.client.ending(err)
 			c.ended(inspect.ClientLeg, inspect.ToServer, how, text)
 		}

@@ -1,0 +1,83 @@
+package plain
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/inspect/lint"
+)
+
+const (
+	request = "GET /x\x1b]0;evil\x07 HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	answer  = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+)
+
+// printed is a session with an unmasked client frame and a hostile answer.
+func printed(t *testing.T, o Options) (lines, summary string) {
+	t.Helper()
+	var out, sum bytes.Buffer
+	p := New(&out, o)
+	in := &inspect.Inspector{Judges: lint.All(), Emit: p.Event}
+	in.Open(inspect.ConnInfo{ID: 1})
+	in.Chunk(inspect.Chunk{Conn: 1, Dir: inspect.ToServer, Data: []byte(request)})
+	in.Chunk(inspect.Chunk{Conn: 1, Dir: inspect.ToClient, Data: []byte(answer)})
+	in.Chunk(inspect.Chunk{Conn: 1, Dir: inspect.ToServer, Off: int64(len(request)), Data: []byte("\x81\x05Hello")})
+	in.Chunk(inspect.Chunk{Conn: 1, Dir: inspect.ToClient, Off: int64(len(answer)), Data: []byte("\x81\x08\x1b[2J\xe2\x80\xaex\x82\x02\x00\xff")})
+	for _, d := range []inspect.Dir{inspect.ToServer, inspect.ToClient} {
+		in.End(inspect.Ended{Conn: 1, Dir: d, How: inspect.Fin})
+	}
+	p.Summary(&sum)
+	return out.String(), sum.String()
+}
+
+func TestLines(t *testing.T) {
+	lines, summary := printed(t, Options{})
+	for _, want := range []string{
+		"s1  open   101  /x␛]0;evil␇",
+		">  text        5  fin            Hello  ! unmasked-client-frame RFC 6455 5.1",
+		`<  text        8  fin            ␛[2J\u{202e}x`,
+		"<  binary      2  fin            00ff",
+		"s1  end    1006, no Close frame; then client FIN, server FIN; 1 message up, 2 down",
+	} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("no %q in\n%s", want, lines)
+		}
+	}
+	if strings.ContainsAny(lines+summary, "\x1b\x07") {
+		t.Errorf("a control character reached the terminal:\n%q", lines)
+	}
+	if !strings.Contains(summary, "1 sessions (0 refused), 3 frames") {
+		t.Errorf("summary %q", summary)
+	}
+}
+
+func TestJSON(t *testing.T) {
+	lines, _ := printed(t, Options{JSON: true})
+	var events []string
+	for line := range strings.Lines(lines) {
+		var r struct {
+			Event    string
+			Text     string
+			Findings []struct{ ID string }
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		if r.Text == "Hello" && (len(r.Findings) != 1 || r.Findings[0].ID != "unmasked-client-frame") {
+			t.Errorf("findings of the unmasked frame: %s", line)
+		}
+		events = append(events, r.Event)
+	}
+	if got := strings.Join(events, " "); got != "open frame frame frame end" {
+		t.Errorf("events %s", got)
+	}
+}
+
+func TestQuiet(t *testing.T) {
+	if lines, _ := printed(t, Options{Quiet: true}); lines != "" {
+		t.Errorf("printed %q", lines)
+	}
+}
