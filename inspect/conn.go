@@ -103,6 +103,17 @@ func (c *Conn) Peer() *PeerNote { return c.peer }
 // Before is the state of a direction before its newest frame.
 func (c *Conn) Before(d Dir) State { return c.ways[d].before }
 
+// Window is a copy of the inflate window that the direction's next compressed
+// message may refer to (RFC 7692 section 7.1.1): at most 32 KiB, nil without
+// context takeover, before the first such message, and behind a hole.
+func (c *Conn) Window(d Dir) []byte {
+	f := c.ways[d].inflater
+	if f == nil || f.IsLost() || !f.takeover {
+		return nil
+	}
+	return f.Window()
+}
+
 // Over says that both legs have ended and nothing more will come.
 func (c *Conn) Over() bool { return c.over }
 

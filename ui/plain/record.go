@@ -48,45 +48,24 @@ func findingOf(f *inspect.Finding) found { return found{f.ID, f.Clause, f.Severi
 
 // message adds what a frame's message says.
 func (r *record) message(m *inspect.Message) {
-	r.Size = m.Size
+	r.Size, r.shown = m.Size, inspect.Summary(m, summaryLimit)
 	switch {
 	case m.Undecodable:
-		r.shown = "(compressed, cannot be inflated)"
 		r.Text = r.shown
 		return
 	case m.Opcode == inspect.OpClose:
-		code, reason, ok := inspect.ParseClose(m.Data)
-		if !ok {
-			r.shown = "one byte"
-			return
-		}
-		r.Code, r.Payload = int(code), string(reason)
-		r.shown = fmt.Sprint(int(code))
-		if len(reason) > 0 {
-			r.shown += " " + inspect.Visible(reason, summaryLimit)
+		if code, reason, ok := inspect.ParseClose(m.Data); ok {
+			r.Code, r.Payload = int(code), string(reason)
 		}
 		return
 	case m.Opcode == inspect.OpText && m.InvalidUTF8 == 0:
 		r.Payload = string(m.Data)
-		r.shown = inspect.Visible(m.Data, summaryLimit)
 	default:
 		r.Binary = m.Data
-		r.shown = binary(m.Data)
 	}
 	if m.Cut {
 		r.Text = "cut"
 	}
-}
-
-// binary shows text as text and the rest as hex.
-func binary(b []byte) string {
-	if text := inspect.Visible(b, 0); text == string(b) {
-		return inspect.Visible(b, summaryLimit)
-	}
-	if n := summaryLimit / 4; len(b) > n {
-		return fmt.Sprintf("%x…", b[:n])
-	}
-	return fmt.Sprintf("%x", b)
 }
 
 // line is the record for people. Everything a peer said is made visible.

@@ -1,0 +1,274 @@
+package record
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// ErrMissing says that a frame's header is not in the recording.
+var ErrMissing = errors.New("the frame's bytes are not in the recording")
+
+// maxWire is the longest compressed message that is inflated to be shown, in
+// bytes on the wire and after; inspection draws the line at the same place.
+const maxWire = 16 << 20
+
+// maxRows bounds the rows that a Message carries.
+const maxRows = 1000
+
+// Frame reads a frame's header and the first most bytes of its payload.
+func (s *Store) Frame(r Row, most int) (Frame, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	return s.frame(r, most)
+}
+
+func (s *Store) frame(r Row, most int) (Frame, error) {
+	s.mu.Lock()
+	in := span{s.file, s.side.file, slices.Clone(s.sessions[r.Session()].streams[r.Dir()].reach(r.Off(), most))}
+	s.mu.Unlock()
+	var head [14]byte
+	n, err := in.readAt(head[:], r.Off())
+	h, ok := inspect.ParseHeader(head[:n])
+	if !ok {
+		if err == nil {
+			err = ErrMissing
+		}
+		return Frame{}, fmt.Errorf("frame %d: %w", r.N(), err)
+	}
+	f := Frame{Row: r, Header: h}
+	want := min(h.Length(), uint64(most))
+	f.Payload = make([]byte, min(want, in.behind(r.Off()+int64(h.Len()))))
+	k, err := in.readAt(f.Payload, r.Off()+int64(h.Len()))
+	f.Payload = f.Payload[:k]
+	if err != nil {
+		return f, fmt.Errorf("frame %d: %w", r.N(), err)
+	}
+	f.Missing = uint64(k) < want
+	f.Cut = !f.Missing && want < h.Length()
+	return f, nil
+}
+
+// reach answers the extents in which a frame at off, header included, lies.
+func (s *stream) reach(off int64, most int) []extent {
+	all := s.from(off)
+	for i, e := range all {
+		if e.off >= off+int64(most)+14 {
+			return all[:i]
+		}
+	}
+	return all
+}
+
+// behind is how many bytes at most there are from off on, so that nobody
+// allocates what a frame only claims.
+func (r *span) behind(off int64) uint64 {
+	var n int64
+	for _, e := range r.extents {
+		n += max(0, min(e.n, e.off+e.n-off))
+	}
+	return uint64(n)
+}
+
+// Message reads the message that a frame belongs to, unmasked and inflated, up
+// to most bytes of it. A message whose end is not indexed yet is Cut.
+func (s *Store) Message(r Row, most int) (Message, error) {
+	s.reading.Lock()
+	defer s.reading.Unlock()
+	return s.message(r, most)
+}
+
+func (s *Store) message(r Row, most int) (Message, error) {
+	rows := s.rowsOf(r)
+	first, last := rows[0], rows[len(rows)-1]
+	m := Message{Rows: rows[:min(len(rows), maxRows)]}
+	m.Session, m.Dir = s.Session(r.Session()).ID, r.Dir()
+	m.First, m.Last, m.Time = first.N(), last.N(), last.Time()
+	m.Opcode, m.Compressed, m.Undecodable = first.Opcode(), first.Compressed(), first.Undecodable()
+	for _, row := range rows {
+		m.Wire += int64(row.Length())
+		m.Cut = m.Cut || row.Missing()
+	}
+	m.Cut = m.Cut || !last.Ends()
+	m.Size = m.Wire
+	var err error
+	switch {
+	case m.Undecodable:
+		m.Size = 0
+	case m.Compressed:
+		err = s.inflated(&m, rows, most)
+	default:
+		m.Data, err = s.joined(rows, most)
+		if m.Cut && len(m.Data) < most { // the rest never came
+			m.Wire, m.Size = int64(len(m.Data)), int64(len(m.Data))
+		}
+		m.Cut = m.Cut || int64(len(m.Data)) < m.Wire
+	}
+	if r.InvalidUTF8() {
+		m.InvalidUTF8 = invalidAt(&m)
+	}
+	return m, err
+}
+
+// invalidAt finds the first byte that is not UTF-8, as inspect.Message counts it.
+func invalidAt(m *Message) int64 {
+	var u inspect.UTF8
+	data, skip := m.Data, int64(0)
+	if m.Opcode == inspect.OpClose && len(data) >= 2 {
+		data, skip = data[2:], 2
+	}
+	u.Feed(data)
+	if !m.Cut {
+		u.End()
+	}
+	if u.Bad() == 0 {
+		return m.Size + 1 // behind what was read
+	}
+	return u.Bad() + skip
+}
+
+// rowsOf are the frames of the message that r belongs to, in order.
+func (s *Store) rowsOf(r Row) []Row {
+	if r.Opcode().Control() {
+		return []Row{r}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rows := s.sessions[r.Session()].rows
+	at := int(r.N() - 1)
+	same := func(i int) bool { return rows[i].Dir() == r.Dir() && !rows[i].Opcode().Control() }
+	first := at
+	for i := at - 1; i >= 0 && rows[first].Opcode() == inspect.OpContinuation; i-- {
+		if !same(i) {
+			continue
+		}
+		if rows[i].Fin() {
+			break // a continuation of nothing begins here
+		}
+		first = i
+	}
+	all := []Row{rows[first]}
+	for i := first + 1; i < len(rows) && !all[len(all)-1].Fin(); i++ {
+		if !same(i) {
+			continue
+		}
+		if rows[i].Opcode() != inspect.OpContinuation {
+			break // the message never ended
+		}
+		all = append(all, rows[i])
+	}
+	return all
+}
+
+// joined are the unmasked payloads of a message's frames, one behind the other.
+func (s *Store) joined(rows []Row, most int) ([]byte, error) {
+	var all []byte
+	for _, row := range rows {
+		f, err := s.frame(row, most-len(all))
+		if f.Header.Masked() {
+			inspect.Mask(f.Header.Key(), 0, f.Payload)
+		}
+		all = append(all, f.Payload...)
+		if err != nil || f.Missing || len(all) == most {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+// cursor is an inflater that stands behind frame n of a direction.
+type cursor struct {
+	windowKey
+	n       uint64
+	inflate *inspect.Inflater
+}
+
+// maxCursors is how many inflaters wait for the message behind the one they
+// inflated last: a list is drawn in order.
+const maxCursors = 8
+
+// inflated fills in a compressed message's content.
+func (s *Store) inflated(m *Message, rows []Row, most int) error {
+	c := s.cursorBefore(windowKey{rows[0].Session(), m.Dir}, m.First)
+	if err := s.advance(c, m.First); err != nil {
+		return err
+	}
+	data, size, err := s.inflateOne(c, rows)
+	m.Size = size
+	if m.Data = slices.Clone(data[:min(len(data), most)]); err != nil {
+		m.Undecodable = errors.Is(err, inspect.ErrLost)
+		return nil // inspection has judged it already
+	}
+	m.Cut = int64(len(m.Data)) < size
+	return nil
+}
+
+// cursorBefore is the inflater that has the shortest way to frame n.
+func (s *Store) cursorBefore(k windowKey, n uint64) *cursor {
+	best := -1
+	for i, c := range s.inflate {
+		if c.windowKey == k && c.n < n && (best < 0 || c.n > s.inflate[best].n) {
+			best = i
+		}
+	}
+	s.mu.Lock()
+	w, ok := s.windows.before(k, n)
+	d := s.sessions[k.session].Handshake.Deflate
+	s.mu.Unlock()
+	if best >= 0 && (!ok || s.inflate[best].n >= w.n) {
+		c := s.inflate[best]
+		s.inflate = append(slices.Delete(s.inflate, best, best+1), c)
+		return c
+	}
+	c := &cursor{windowKey: k, n: w.n, inflate: inspect.NewInflater(d.Takeover(k.dir), d.WindowBits(k.dir), maxWire)}
+	if !d.Takeover(k.dir) {
+		c.n = n - 1 // what came before does not matter
+	} else if ok {
+		c.inflate.SetWindow(w.w)
+	}
+	if s.inflate = append(s.inflate, c); len(s.inflate) > maxCursors {
+		s.inflate = slices.Delete(s.inflate, 0, 1)
+	}
+	return c
+}
+
+// advance inflates the messages in front of frame n, for their window.
+func (s *Store) advance(c *cursor, n uint64) error {
+	if !s.takeover(c.windowKey) {
+		return nil
+	}
+	for k := c.n + 1; k < n; k++ {
+		r := s.rowAt(c.session, k)
+		if r.Dir() != c.dir || !r.Compressed() || r.Undecodable() || r.Opcode() == inspect.OpContinuation {
+			continue
+		}
+		if _, _, err := s.inflateOne(c, s.rowsOf(r)); err != nil {
+			return fmt.Errorf("the message of frame %d, which a later one refers to: %w", k, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) takeover(k windowKey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[k.session].Handshake.Deflate.Takeover(k.dir)
+}
+
+func (s *Store) rowAt(session int, n uint64) Row {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[session].rows[n-1]
+}
+
+// inflateOne inflates a whole message and leaves the cursor behind it.
+func (s *Store) inflateOne(c *cursor, rows []Row) ([]byte, int64, error) {
+	wire, err := s.joined(rows, maxWire)
+	if err != nil {
+		return nil, 0, err
+	}
+	c.n = max(c.n, rows[len(rows)-1].N())
+	return c.inflate.Message(wire)
+}
