@@ -177,7 +177,7 @@ func TestStoreAnswersWhatInspectionSaid(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "a.pcapng")
 			w := create(t, Options{Path: path})
 			want := &told{}
-			recordSession(t, r, both{w, &inspect.Inspector{Emit: want.event}}, 1, 90, size)
+			recordSession(t, r, both{w, &inspect.Inspector{Emit: want.event}}, 1, 150, size)
 			closed(t, w)
 			s := openStore(t, path, nil)
 			<-s.Done()
@@ -188,7 +188,7 @@ func TestStoreAnswersWhatInspectionSaid(t *testing.T) {
 				t.Errorf("windows of %d directions are kept", len(s.windows.at))
 			}
 			checkFrames(t, s, want)
-			for _, i := range r.Perm(len(want.messages))[:60] {
+			for _, i := range r.Perm(len(want.messages))[:20] {
 				checkMessage(t, s, want.messages[i])
 			}
 		})
