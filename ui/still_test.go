@@ -136,7 +136,7 @@ func TestDiffScreen(t *testing.T) {
 	defer s.Fini()
 	frame := func(text string) {
 		s.Clear()
-		put(s, 0, 0, 10, text, tcell.StyleDefault)
+		put(s, rect{0, 0, 10, 1}, text, tcell.StyleDefault)
 		s.Show()
 	}
 	expect := func(cells, shows int) {

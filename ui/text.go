@@ -63,9 +63,10 @@ func placed(cluster string, w int) ([]rune, int) {
 	return runes, min(w, 2)
 }
 
-// put draws text into at most w columns and answers how many it took. "…" marks
-// what did not fit.
-func put(screen tcell.Screen, x, y, w int, s string, style tcell.Style) int {
+// put draws text into the first row of a rect and answers how many columns it
+// took. "…" marks what did not fit.
+func put(screen tcell.Screen, r rect, s string, style tcell.Style) int {
+	x, y, w := r.x, r.y, r.w
 	if w <= 0 || s == "" {
 		return 0
 	}
@@ -105,7 +106,7 @@ func fill(screen tcell.Screen, x, y, w int, style tcell.Style) {
 // put draws a line into at most w columns.
 func (l *line) put(screen tcell.Screen, x, y, w int, p *palette) {
 	for _, s := range l.spans {
-		n := put(screen, x, y, w, s.text, p[s.role])
+		n := put(screen, rect{x, y, w, 1}, s.text, p[s.role])
 		x, w = x+n, w-n
 	}
 }
