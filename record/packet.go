@@ -40,6 +40,9 @@ func newConversation(up, down string) *conversation {
 			c.addr[i] = netip.AddrPortFrom(netip.AddrFrom16(c.addr[i].Addr().As16()), c.addr[i].Port())
 		}
 	}
+	if c.addr[0] == c.addr[1] { // names of no address: the two ends are to be told apart
+		c.addr[1] = netip.AddrPortFrom(c.addr[1].Addr(), c.addr[1].Port()^1)
+	}
 	return c
 }
 

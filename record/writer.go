@@ -21,6 +21,10 @@ type Options struct {
 	// chunks are dropped and counted, at Limit the recording stops.
 	Temporary bool
 	Limit     int64 // most bytes of a temporary recording; 0: 256 MiB
+
+	// OnStop, if set, is called once by the writing goroutine when the
+	// recording ends early: its limit is reached, or the disk is full.
+	OnStop func(why string)
 }
 
 // queueLimit is how many bytes wait for the disk before a recording that was
@@ -345,10 +349,13 @@ func (w *Writer) stop(out *section, why string) {
 	}
 	out.stop(why)
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.status.Stopped, w.status.Err = why, out.err
 	w.queue = batch{}
 	w.room.Broadcast()
+	w.mu.Unlock()
+	if w.options.OnStop != nil {
+		w.options.OnStop(why)
+	}
 }
 
 // finish ends the file, lets go of the lock and tells everybody.

@@ -59,7 +59,8 @@ func (v *view) follow(ctx context.Context) error {
 // summary tells how each session ended.
 func (v *view) summary(w io.Writer) {
 	if !v.flags.quiet && v.path != "" {
-		v.printer.Summary(w)
+		sum := v.printer.Summary()
+		sum.Print(w)
 	}
 }
 
