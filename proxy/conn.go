@@ -97,6 +97,7 @@ func (c *conn) run() {
 			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()}})
 	}
 	c.up()
+	c.cancel() // nobody is left to be given a moment
 	if c.downDone != nil {
 		<-c.downDone
 	}

@@ -27,6 +27,10 @@ type proxying struct {
 	listeners []net.Listener
 	server    *proxy.Server
 	recording *recording // nil with --no-record
+
+	// clients are those that wsproxy plays itself; nil: they come from outside.
+	// The run ends when they are done.
+	clients func(context.Context) error
 }
 
 // runReverse is `wsproxy TARGET`.
@@ -91,16 +95,26 @@ func (p *proxying) watchUntilEnd(ctx context.Context) error {
 	watching, stopWatching := context.WithCancel(context.Background())
 	defer stopWatching()
 	shown := p.view()
-	serving.Go(func() { watched <- shown.watch(watching, ctx) })
+	running, quitting := context.WithCancel(ctx)
+	defer quitting()
+	serving.Go(func() { watched <- shown.watch(watching, running) })
+	var playing sync.WaitGroup
+	played := make(chan error, 1)
+	if p.clients != nil {
+		playing.Go(func() { played <- p.clients(running) })
+	}
 
 	var err error
 	quit := false
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+	case err = <-played:
 	case err = <-watched:
 		quit = true
 	}
+	quitting()
+	playing.Wait()
 	// The server's own grace bounds this.
 	stopErr := p.server.Shutdown(context.WithoutCancel(ctx))
 	closeErr := p.recording.close()

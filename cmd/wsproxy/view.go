@@ -84,3 +84,6 @@ func fileError(path string, err error) error {
 	}
 	return failf("", "%s: %v", path, cause(err))
 }
+
+// screen says that events are shown on a screen: there is none yet.
+func (o *outputFlags) screen(io.Writer) bool { return false }
