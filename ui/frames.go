@@ -1,0 +1,412 @@
+package ui
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gdamore/tcell/v2"
+	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/record"
+)
+
+// frames is the list of a session's frames, between the row of the handshake and
+// the row of the end.
+type frames struct {
+	list
+	session int // in the store; -1: none
+	places  map[int]place
+	frames  int // of the session
+	closed  bool
+
+	rows  []record.Row // those in sight, from first on
+	first int          // the number of rows[0], from 0
+
+	marks      map[uint64]inspect.Finding // the worst finding of a frame, by its number
+	marksOf    int
+	marksFound uint64
+}
+
+// place is where one was in a session's list.
+type place struct{ cursor, top int }
+
+// open goes to another session, to where one was in it before.
+func (f *frames) open(session int) {
+	if f.places == nil {
+		f.places = map[int]place{}
+	}
+	if f.session >= 0 {
+		f.places[f.session] = place{f.cursor, f.top}
+	}
+	p := f.places[session]
+	f.session, f.cursor, f.top = session, p.cursor, p.top
+	f.n = max(f.n, p.cursor+1) // until update knows
+}
+
+// update takes what is new in the session.
+func (f *frames) update(src source, s *record.Session) {
+	f.frames = src.Len(f.session)
+	f.closed = s.Closed != nil || s.Kind != record.WebSocket
+	f.n = 1 + f.frames
+	if f.closed {
+		f.n++
+	}
+	if f.marks == nil || f.marksOf != f.session || f.marksFound != s.Findings {
+		f.marks, f.marksOf, f.marksFound = map[uint64]inspect.Finding{}, f.session, s.Findings
+		if s.Findings > 0 {
+			for _, x := range src.Findings(f.session) {
+				if old, ok := f.marks[x.Frame]; !ok || x.Severity > old.Severity {
+					f.marks[x.Frame] = x
+				}
+			}
+		}
+	}
+}
+
+// load copies the rows in sight, and the one before them.
+func (f *frames) load(src source) {
+	f.first = max(f.top-2, 0)
+	want := f.height + 3
+	if cap(f.rows) < want {
+		f.rows = make([]record.Row, want)
+	}
+	f.rows = f.rows[:want]
+	f.rows = f.rows[:src.Rows(f.session, f.first, f.rows)]
+}
+
+// entry says what a row of the list is.
+func (f *frames) entry(i int) entry {
+	switch {
+	case i == 0:
+		return entryOpen
+	case i <= f.frames:
+		return entryFrame
+	}
+	return entryEnd
+}
+
+// row is the frame of a row in sight.
+func (f *frames) row(i int) (r record.Row, ok bool) {
+	at := i - 1 - f.first
+	if f.entry(i) != entryFrame || at < 0 || at >= len(f.rows) {
+		return r, false
+	}
+	return f.rows[at], true
+}
+
+// frameRow is what a row of the list shows.
+type frameRow struct {
+	entry   entry
+	row     record.Row
+	session *record.Session
+	time    time.Time
+	before  time.Time // of the row above; zero if there is none
+	summary span
+	mark    *inspect.Finding
+}
+
+// column is one column of the frame list. Those of a high rank go first where
+// there is no room.
+type column struct {
+	title string
+	width int
+	right bool
+	rank  int
+	cell  func(*frameRow) span
+}
+
+func columns() []column {
+	return []column{
+		{"#", 5, true, 0, numberCell},
+		{"", 1, false, 0, markCell},
+		{"time", 8, true, 2, timeCell},
+		{"delta", 8, true, 6, deltaCell},
+		{"dir", 3, false, 1, dirCell},
+		{"op", 6, false, 0, opCell},
+		{"len", 7, true, 3, lengthCell},
+		{"fin", 3, false, 4, finCell},
+		{"rsv", 3, false, 5, rsvCell},
+		{"mask", 4, false, 5, maskCell},
+	}
+}
+
+// summaryWidth is what a summary should have before columns are left out.
+const summaryWidth = 24
+
+// fit leaves columns out until the rest and a summary fit.
+func fit(all []column, w int) []column {
+	for {
+		used, worst := 0, 0
+		for _, c := range all {
+			used += c.width + 1
+			worst = max(worst, c.rank)
+		}
+		if used+summaryWidth <= w || worst == 0 {
+			return all
+		}
+		var kept []column
+		for _, c := range all {
+			if c.rank < worst {
+				kept = append(kept, c)
+			}
+		}
+		all = kept
+	}
+}
+
+func numberCell(r *frameRow) span {
+	if r.entry != entryFrame {
+		return span{"", dim}
+	}
+	return span{fmt.Sprint(r.row.N()), dim}
+}
+
+func markCell(r *frameRow) span {
+	if r.mark == nil {
+		return span{" ", plain}
+	}
+	return span{"!", severityRole(r.mark.Severity)}
+}
+
+func timeCell(r *frameRow) span {
+	if r.time.IsZero() {
+		return span{"", dim}
+	}
+	return span{since(r.time.Sub(r.session.Opened)), dim}
+}
+
+func deltaCell(r *frameRow) span {
+	if r.before.IsZero() || r.time.IsZero() {
+		return span{"", dim}
+	}
+	return span{between(r.time.Sub(r.before)), dim}
+}
+
+func dirCell(r *frameRow) span {
+	switch {
+	case r.entry == entryOpen && r.session.Kind == record.Exchange:
+		return span{" →", upward}
+	case r.entry == entryOpen:
+		return span{" ⇄", plain}
+	case r.entry == entryEnd && r.session.Kind != record.WebSocket:
+		return span{" ←", downward}
+	case r.entry == entryEnd:
+		return span{" ■", dim}
+	case r.row.Dir() == inspect.ToServer:
+		return span{" →", upward}
+	}
+	return span{" ←", downward}
+}
+
+func opCell(r *frameRow) span {
+	switch {
+	case r.entry != entryFrame && r.session.Kind == record.Exchange:
+		return span{"HTTP", strong}
+	case r.entry == entryOpen:
+		return span{"OPEN", strong}
+	case r.entry == entryEnd:
+		return span{"END", strong}
+	}
+	op := r.row.Opcode()
+	text := strings.ToUpper(op.String())
+	switch {
+	case op.Reserved():
+		return span{op.String(), bad}
+	case op.Control():
+		return span{text, strong}
+	}
+	return span{text, plain}
+}
+
+func lengthCell(r *frameRow) span {
+	if r.entry != entryFrame {
+		return span{"", plain}
+	}
+	if n := r.row.Length(); n > 9_999_999 {
+		return span{bytesOf(int64(n)), plain}
+	}
+	return span{fmt.Sprint(r.row.Length()), plain}
+}
+
+func flag(on bool) span {
+	if on {
+		return span{" ●", plain}
+	}
+	return span{"", plain}
+}
+
+func finCell(r *frameRow) span { return flag(r.entry == entryFrame && r.row.Fin()) }
+
+func maskCell(r *frameRow) span { return flag(r.entry == entryFrame && r.row.Masked()) }
+
+func rsvCell(r *frameRow) span {
+	if r.entry != entryFrame {
+		return span{"", plain}
+	}
+	text := ""
+	for i, on := range r.row.Rsv() {
+		if on {
+			text += fmt.Sprint(i + 1)
+		}
+	}
+	return span{text, number}
+}
+
+// framesBar is the head of the list: the columns' titles.
+func framesBar(cols []column) string {
+	var b strings.Builder
+	for _, c := range cols {
+		b.WriteByte(' ')
+		if c.right {
+			fmt.Fprintf(&b, "%*s", c.width, c.title)
+		} else {
+			fmt.Fprintf(&b, "%-*s", c.width, c.title)
+		}
+	}
+	return b.String() + "  summary"
+}
+
+func (v *view) drawFrames(screen tcell.Screen, r rect) {
+	if r.h <= 0 || r.w <= 0 {
+		return
+	}
+	f := &v.frames
+	cols := fit(columns(), r.w)
+	right := ""
+	if v.follow {
+		right = " following "
+	} else if v.options.Live {
+		right = " F follows "
+	}
+	v.drawBar(screen, r, onFrames, framesBar(cols), right)
+	body := r.body()
+	if f.session < 0 {
+		v.drawNothing(screen, body)
+		return
+	}
+	s := v.source.Session(f.session)
+	for i := 0; i < body.h && f.top+i < f.n; i++ {
+		row := f.top + i
+		line := rect{body.x, body.y + i, body.w, 1}
+		style := v.rowStyle(screen, line, row == f.cursor, v.focus == onFrames)
+		x := v.frameRow(row, &s)
+		drawCells(screen, line, cols, &x, style)
+	}
+}
+
+// frameRow puts together what a row shows.
+func (v *view) frameRow(i int, s *record.Session) frameRow {
+	f := &v.frames
+	x := frameRow{entry: f.entry(i), session: s}
+	switch x.entry {
+	case entryOpen:
+		x.time = s.Opened
+		x.summary = span{openSummary(s), plain}
+		if m, ok := f.marks[0]; ok {
+			x.mark = &m
+		}
+	case entryEnd:
+		x.summary = endSummary(s)
+		x.time = s.Last
+		if s.Closed != nil {
+			x.time = s.Closed.Time
+		}
+	default:
+		r, ok := f.row(i)
+		if !ok {
+			return x
+		}
+		x.row, x.time = r, r.Time()
+		if m, ok := f.marks[r.N()]; ok {
+			x.mark = &m
+		}
+		text, ok := v.reader.summary(r)
+		if !ok {
+			text = "…"
+		}
+		x.summary = span{text, plain}
+	}
+	if before, ok := f.row(i - 1); ok {
+		x.before = before.Time()
+	} else if i == 1 {
+		x.before = s.Opened
+	}
+	return x
+}
+
+func drawCells(screen tcell.Screen, r rect, cols []column, x *frameRow, style func(role) tcell.Style) {
+	at := r.x
+	end := r.x + r.w
+	for _, c := range cols {
+		at++
+		cell := c.cell(x)
+		n := 0
+		if c.right {
+			n = max(c.width-width(cell.text), 0)
+		}
+		put(screen, at+n, r.y, min(c.width-n, end-at-n), cell.text, style(cell.role))
+		at += c.width
+	}
+	at += 2
+	if m := x.mark; m != nil {
+		text := "! " + m.ID + " " + m.Clause
+		n := min(width(text), max(end-at-10, 0))
+		used := put(screen, at, r.y, end-at-n-2, x.summary.text, style(x.summary.role))
+		if used > 0 {
+			at += used + 2
+		}
+		put(screen, at, r.y, end-at, text, style(severityRole(m.Severity)))
+		return
+	}
+	put(screen, at, r.y, end-at, x.summary.text, style(x.summary.role))
+}
+
+// openSummary says how a session began.
+func openSummary(s *record.Session) string {
+	if s.Kind == record.Exchange {
+		return sessionPath(s)
+	}
+	h := s.Handshake
+	if s.Kind == record.Refused {
+		return visible(h.Request.Method + " " + h.Path())
+	}
+	deflate := ""
+	if h.Deflate != nil {
+		deflate = h.Deflate.String()
+	}
+	return "101 " + oneLine(visible(h.Subprotocol), deflate)
+}
+
+// endSummary says how a session ended.
+func endSummary(s *record.Session) span {
+	switch {
+	case s.Kind == record.Refused:
+		return span{visible(s.Refused.Reason), bad}
+	case s.Kind == record.Exchange:
+		e := s.Exchange
+		if e.Response == nil {
+			return span{visible(e.Error), bad}
+		}
+		return span{oneLine(visible(fmt.Sprint(e.Response.Status, " ", e.Response.Phrase)), visible(e.Response.Get("Content-Type")), bytesOf(e.Down.Size), visible(e.Error)), plain}
+	case s.Closed != nil:
+		return span{visible(s.Closed.Text), sessionMark(s).role}
+	}
+	return span{}
+}
+
+// drawNothing says what to do as long as there is nothing to see.
+func (v *view) drawNothing(screen tcell.Screen, r rect) {
+	lines := []string{v.waiting()}
+	if v.options.Live {
+		if v.options.Open != "" {
+			lines = append(lines, v.options.Open)
+		} else {
+			lines = append(lines, "Point a WebSocket client at the address above.")
+		}
+	}
+	for i, l := range lines {
+		if i < r.h {
+			put(screen, r.x+2, r.y+i, r.w-2, l, v.palette[dim])
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package ui
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/record"
+)
+
+// source is what the screen asks of a recording: a *record.Store.
+type source interface {
+	Version() uint64
+	Progress() record.Progress
+	Sessions() int
+	Session(i int) record.Session
+	Len(session int) int
+	Rows(session, from int, dst []record.Row) int
+	Frame(r record.Row, most int) (record.Frame, error)
+	Message(r record.Row, most int) (record.Message, error)
+	Summary(r record.Row) string
+	Findings(session int) []inspect.Finding
+	Find(ctx context.Context, from record.Row, backwards bool, f record.Filter) (record.Row, bool, error)
+}
+
+// reader reads payloads for the screen on a goroutine of its own, so that a
+// message of a gigabyte makes its own tab wait and not the keys.
+type reader struct {
+	source source
+	wake   func() // asks for a drawing
+	kick   chan struct{}
+
+	mu   sync.Mutex
+	next *job // the newest, if it was not begun
+	sums map[record.Row]string
+	page *made
+}
+
+// job is what one drawing needs to know.
+type job struct {
+	want want
+	rows []record.Row // whose summaries are missing
+	done chan struct{}
+	late atomic.Bool // the drawing did not wait for it
+}
+
+// made is a page that was made, ready to be drawn.
+type made struct {
+	want  want
+	lines []line
+	whole bool // it stays as it is while want does
+	hits  []int
+}
+
+// sumsLimit is how many summaries are remembered.
+const sumsLimit = 4096
+
+// patience is how long a drawing waits for what it needs before it draws
+// without: short enough for a key not to feel it.
+const patience = 15 * time.Millisecond
+
+func newReader(s source, wake func()) *reader {
+	return &reader{source: s, wake: wake, kick: make(chan struct{}, 1), sums: map[record.Row]string{}}
+}
+
+// run reads until ctx ends. Its caller waits for it.
+func (r *reader) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.kick:
+		}
+		r.mu.Lock()
+		j := r.next
+		r.next = nil
+		r.mu.Unlock()
+		if j == nil {
+			continue
+		}
+		r.work(ctx, j)
+		close(j.done)
+		if j.late.Load() {
+			r.wake()
+		}
+	}
+}
+
+func (r *reader) work(ctx context.Context, j *job) {
+	for _, row := range j.rows {
+		if ctx.Err() != nil {
+			return
+		}
+		s := r.source.Summary(row)
+		r.mu.Lock()
+		if len(r.sums) >= sumsLimit {
+			clear(r.sums)
+		}
+		r.sums[row] = s
+		r.mu.Unlock()
+	}
+	if j.want.width <= 0 {
+		return
+	}
+	m := makePage(r.source, j.want)
+	r.mu.Lock()
+	r.page = m
+	r.mu.Unlock()
+}
+
+// ask has a page made and rows summed up, and waits a moment for it.
+func (r *reader) ask(w want, rows []record.Row) {
+	r.mu.Lock()
+	missing := rows[:0:0]
+	for _, row := range rows {
+		if _, ok := r.sums[row]; !ok || !row.Fin() {
+			missing = append(missing, row) // a message that goes on may have gone on
+		}
+	}
+	if r.page != nil && r.page.want.same(w, r.page.whole) {
+		w.width = 0
+	}
+	if len(missing) == 0 && w.width <= 0 {
+		r.mu.Unlock()
+		return
+	}
+	j := &job{want: w, rows: missing, done: make(chan struct{})}
+	r.next = j
+	r.mu.Unlock()
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-j.done:
+		return
+	case <-timer.C:
+	}
+	j.late.Store(true)
+	select {
+	case <-j.done: // just now, and it may not have seen that it was late
+		r.wake()
+	default:
+	}
+}
+
+// summary is the row's line if it is known.
+func (r *reader) summary(row record.Row) (string, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, ok := r.sums[row]
+	return s, ok
+}
+
+// lines are the newest page that was made.
+func (r *reader) made() *made {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.page
+}

@@ -1,0 +1,155 @@
+package ui
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gdamore/tcell/v2"
+	"github.com/rivo/tview"
+	"github.com/wsproxy/wsproxy/record"
+)
+
+// search is what was searched for last, and the search that runs.
+type search struct {
+	text   string
+	filter record.Filter
+	number int // of the newest search
+	cancel context.CancelFunc
+	words  string // what is said while it runs
+}
+
+// answer is what a search found.
+type answer struct {
+	number int
+	row    record.Row
+	ok     bool
+	err    error
+	miss   string
+}
+
+// searchBytes is how much of a message the ends of a session are searched in.
+const searchBytes = 16 << 20
+
+// askSearch opens the prompt in the bottom line.
+func (v *view) askSearch() {
+	p := tview.NewInputField().SetLabel("/").SetFieldStyle(v.palette[plain]).SetLabelStyle(v.palette[strong])
+	p.SetBackgroundColor(tcell.ColorDefault)
+	p.SetDoneFunc(func(k tcell.Key) {
+		text := p.GetText()
+		v.prompt = nil
+		v.screen.HideCursor()
+		if k != tcell.KeyEnter {
+			return
+		}
+		if text != "" {
+			v.search.text, v.search.filter = text, record.Text(text)
+		}
+		if v.search.text != "" {
+			v.searchNext()
+		}
+	})
+	p.Focus(func(tview.Primitive) {})
+	v.prompt = p
+}
+
+func (v *view) searchNext()     { v.find(false) }
+func (v *view) searchPrevious() { v.find(true) }
+
+// find searches from the selected row on, on a goroutine that Run waits for.
+func (v *view) find(backwards bool) {
+	f := &v.frames
+	if f.session < 0 {
+		v.said = "there is nothing to search yet"
+		return
+	}
+	v.stopSearch()
+	ctx, cancel := context.WithCancel(v.ctx)
+	s := &v.search
+	s.number++
+	s.cancel = cancel
+	s.words = fmt.Sprintf("searching for %q … (Esc stops)", s.text)
+	v.follow = false
+	q := query{source: v.source, filter: s.filter, session: f.session, backwards: backwards, at: f.cursor, frames: f.frames}
+	where := map[bool]string{false: "after", true: "before"}[backwards]
+	a := &answer{number: s.number, miss: fmt.Sprintf("no message %s this one has %q", where, s.text)}
+	v.start(func() {
+		a.row, a.ok, a.err = q.run(ctx)
+		v.answer.Store(a)
+		v.wake()
+	})
+}
+
+func (v *view) stopSearch() {
+	if v.search.cancel != nil {
+		v.search.cancel()
+		v.search.cancel = nil
+	}
+}
+
+// found takes the answer of a search, if one has come.
+func (v *view) found() {
+	a := v.answer.Swap(nil)
+	if a == nil || a.number != v.search.number || v.search.cancel == nil {
+		return
+	}
+	v.stopSearch()
+	switch {
+	case a.err != nil:
+		v.said = "the search ended: " + visible(a.err.Error())
+	case !a.ok:
+		v.said = a.miss
+	case a.row.Session() == v.frames.session:
+		v.frames.n = max(v.frames.n, int(a.row.N())+1)
+		v.frames.to(int(a.row.N()))
+		v.tab, v.jump = 0, true
+	}
+}
+
+// query is one search. Rows of the list are counted as in frames: 0 is the
+// handshake, 1 the first frame.
+type query struct {
+	source    source
+	filter    record.Filter
+	session   int
+	backwards bool
+	at        int
+	frames    int
+}
+
+func (q *query) run(ctx context.Context) (r record.Row, ok bool, err error) {
+	from, include := q.at, false
+	switch {
+	case q.frames == 0:
+		return r, false, nil
+	case q.at < 1:
+		from, include = 1, !q.backwards
+	case q.at > q.frames:
+		from, include = q.frames, q.backwards
+	}
+	var row [1]record.Row
+	if q.source.Rows(q.session, from-1, row[:]) == 0 {
+		return r, false, nil
+	}
+	if include { // Find leaves out the row it starts from
+		if ok, err := q.wants(row[0]); ok || err != nil {
+			return row[0], ok, err
+		}
+	} else if q.at < 1 || q.at > q.frames {
+		return r, false, nil
+	}
+	return q.source.Find(ctx, row[0], q.backwards, q.filter)
+}
+
+func (q *query) wants(r record.Row) (bool, error) {
+	switch q.filter.Row(r) {
+	case record.Yes:
+		return true, nil
+	case record.No:
+		return false, nil
+	}
+	m, err := q.source.Message(r, searchBytes)
+	if err != nil {
+		return false, err
+	}
+	return q.filter.Message(&m), nil
+}

@@ -1,0 +1,261 @@
+package ui
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gdamore/tcell/v2"
+	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/record"
+)
+
+// sessions is the list of sessions: which of the store's are shown, and how many
+// are open.
+type sessions struct {
+	list
+	all       bool  // exchanges are shown too
+	seen      int   // of the store's
+	upgrades  []int // indices in the store of those that are no exchanges
+	exchanges int
+	open      map[int]bool
+	ended     int
+}
+
+// update takes what is new in the store.
+func (s *sessions) update(src source) {
+	if s.open == nil {
+		s.open = map[int]bool{}
+	}
+	for n := src.Sessions(); s.seen < n; s.seen++ {
+		x := src.Session(s.seen)
+		if x.Kind == record.Exchange {
+			s.exchanges++
+			continue
+		}
+		s.open[s.seen] = true
+		s.upgrades = append(s.upgrades, s.seen)
+	}
+	for i := range s.open {
+		if x := src.Session(i); x.Closed != nil || x.Kind == record.Refused {
+			delete(s.open, i)
+			s.ended++
+		}
+	}
+	s.n = s.rows()
+}
+
+func (s *sessions) rows() int {
+	if s.all {
+		return s.seen
+	}
+	return len(s.upgrades)
+}
+
+// at is the store's index of a row.
+func (s *sessions) at(row int) int {
+	if s.all {
+		return row
+	}
+	return s.upgrades[row]
+}
+
+// selected is the store's index of the row under the cursor; -1 if there is none.
+func (s *sessions) selected() int {
+	if s.cursor >= s.rows() {
+		return -1
+	}
+	return s.at(s.cursor)
+}
+
+// toggle shows or hides exchanges; the cursor stays on what it was on, or goes
+// to the session before it.
+func (s *sessions) toggle() {
+	on := s.selected()
+	s.all = !s.all
+	s.n = s.rows()
+	row := 0
+	for i := range s.n {
+		if s.at(i) > on {
+			break
+		}
+		row = i
+	}
+	s.to(row)
+}
+
+// sessionMark is what a session's row begins with: how it stands.
+func sessionMark(s *record.Session) span {
+	switch {
+	case s.Kind == record.Exchange:
+		return span{"·", dim}
+	case s.Kind == record.Refused:
+		return span{"✕", bad}
+	case s.Closed == nil:
+		return span{"●", good}
+	case s.Closed.SawClose[inspect.ToServer] || s.Closed.SawClose[inspect.ToClient]:
+		return span{"○", plain}
+	}
+	return span{"✕", bad}
+}
+
+// sessionWord is how a session ended, in a word or three.
+func sessionWord(s *record.Session) span {
+	switch {
+	case s.Kind == record.Exchange && s.Exchange.Response == nil:
+		return span{"no answer", bad}
+	case s.Kind == record.Exchange:
+		return span{fmt.Sprint(s.Exchange.Response.Status), plain}
+	case s.Kind == record.Refused && s.Handshake != nil && s.Handshake.Response != nil:
+		return span{fmt.Sprint(s.Handshake.Response.Status), bad}
+	case s.Kind == record.Refused:
+		return span{"no answer", bad}
+	case s.Closed == nil:
+		return span{"", plain}
+	}
+	return span{visible(s.Closed.Word), sessionMark(s).role}
+}
+
+// sessionPath is what was asked for.
+func sessionPath(s *record.Session) string {
+	switch {
+	case s.Handshake != nil:
+		return visible(s.Handshake.Path())
+	case s.Exchange != nil && s.Exchange.Request != nil:
+		return visible(s.Exchange.Request.Method + " " + s.Exchange.Request.Target)
+	case s.Exchange != nil:
+		return "not HTTP"
+	}
+	return ""
+}
+
+// drawSession draws one session into a row of its pane.
+func (v *view) drawSession(screen tcell.Screen, r rect, s *record.Session, n int, style func(role) tcell.Style) {
+	mark := sessionMark(s)
+	digits := len(fmt.Sprint(v.sessions.rows()))
+	x := r.x + 1
+	x += put(screen, x, r.y, 2, mark.text+" ", style(mark.role))
+	x += put(screen, x, r.y, r.x+r.w-x, fmt.Sprintf("%*d ", digits, n), style(dim))
+	var tail []span
+	room := r.x + r.w - x
+	if s.Findings > 0 {
+		tail = append(tail, span{"! ", severityRole(s.Worst)})
+	}
+	if s.Handshake != nil && s.Handshake.Subprotocol != "" && room >= 32 {
+		tail = append(tail, span{clipped(visible(s.Handshake.Subprotocol), max(room/3, 8)) + " ", dim})
+	}
+	if w := sessionWord(s); w.text != "" {
+		tail = append(tail, span{clipped(w.text, max(room/2, 5)) + " ", w.role})
+	}
+	if s.Kind == record.WebSocket {
+		tail = append(tail, span{fmt.Sprintf("%5d", s.Messages[0]+s.Messages[1]), plain})
+	} else {
+		tail = append(tail, span{"    -", dim})
+	}
+	if spansWidth(tail) > room-6 {
+		tail = tail[:max(len(tail)-1, 0)]
+	}
+	n = spansWidth(tail)
+	put(screen, x, r.y, room-n-1, sessionPath(s), style(plain))
+	x = r.x + r.w - n
+	for _, t := range tail {
+		x += put(screen, x, r.y, r.x+r.w-x, t.text, style(t.role))
+	}
+}
+
+// clipped is at most n columns of a text.
+func clipped(s string, n int) string {
+	if width(s) <= n {
+		return s
+	}
+	bytes, _ := fitting(s, max(n-1, 0))
+	return s[:bytes] + "…"
+}
+
+func (v *view) drawSessions(screen tcell.Screen, r rect) {
+	if r.h <= 0 || r.w <= 0 {
+		return
+	}
+	s := &v.sessions
+	head := fmt.Sprintf(" SESSIONS %d", len(s.upgrades))
+	switch {
+	case s.exchanges > 0 && s.all:
+		head += fmt.Sprintf("  and %d HTTP", s.exchanges)
+	case s.exchanges > 0:
+		head += fmt.Sprintf("  (%d HTTP hidden: H)", s.exchanges)
+	}
+	right := "messages "
+	if r.w < width(head)+len(right)+2 {
+		right = ""
+	}
+	v.drawBar(screen, r, onSessions, head, right)
+	body := r.body()
+	s.resize(s.rows(), body.h)
+	for i := 0; i < body.h && s.top+i < s.n; i++ {
+		row := s.top + i
+		x := v.source.Session(s.at(row))
+		line := rect{body.x, body.y + i, body.w, 1}
+		style := v.rowStyle(screen, line, row == s.cursor, v.focus == onSessions)
+		v.drawSession(screen, line, &x, row+1, style)
+	}
+	if s.n == 0 && body.h > 0 {
+		put(screen, body.x+1, body.y, body.w-1, v.waiting(), v.palette[dim])
+	}
+}
+
+// waiting says why there is nothing to see yet.
+func (v *view) waiting() string {
+	hidden := ""
+	if n := v.sessions.exchanges; n > 0 {
+		hidden = fmt.Sprintf(" %s hidden: press H.", count(n, "HTTP exchange"))
+	}
+	switch p := v.source.Progress(); {
+	case !p.Done && v.options.Live:
+		return "No session yet." + hidden
+	case !p.Done:
+		return "Reading …"
+	}
+	return "No WebSocket session in this recording." + hidden
+}
+
+// drawBar draws the head of a pane.
+func (v *view) drawBar(screen tcell.Screen, r rect, p pane, left, right string) {
+	style := v.barStyle(p)
+	fill(screen, r.x, r.y, r.w, style)
+	put(screen, r.x, r.y, r.w, left, style)
+	if n := width(right); n > 0 && n < r.w {
+		put(screen, r.x+r.w-n, r.y, n, right, style)
+	}
+}
+
+func (v *view) barStyle(p pane) tcell.Style {
+	if v.focus == p {
+		return v.palette[barFocus]
+	}
+	return v.palette[bar]
+}
+
+// rowStyle prepares a row of a list and answers how its text looks: the selected
+// row of the pane with the focus is reversed, of another one marked.
+func (v *view) rowStyle(screen tcell.Screen, r rect, selected, focused bool) func(role) tcell.Style {
+	switch {
+	case selected && focused:
+		style := v.palette[plain].Reverse(true)
+		fill(screen, r.x, r.y, r.w, style)
+		return func(role) tcell.Style { return style }
+	case selected:
+		put(screen, r.x, r.y, 1, "▸", v.palette[chosen])
+		return func(r role) tcell.Style { return v.palette[r].Bold(true).Dim(false) }
+	}
+	return func(r role) tcell.Style { return v.palette[r] }
+}
+
+// oneLine joins what does not fit a list into a line.
+func oneLine(parts ...string) string {
+	var out []string
+	for _, p := range parts {
+		if p != "" {
+			out = append(out, p)
+		}
+	}
+	return strings.Join(out, " · ")
+}

@@ -1,0 +1,121 @@
+package ui
+
+import (
+	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/record"
+)
+
+// entry tells the rows of the frame list apart.
+type entry uint8
+
+const (
+	entryOpen  entry = iota // the handshake, or an exchange's request
+	entryFrame              // a frame
+	entryEnd                // how it ended, or an exchange's response
+)
+
+// tab is one way to look at what is selected: one line in the table below and a
+// file with the function that makes its page.
+type tab struct {
+	name  string
+	make  func(*maker) (whole bool)
+	count func(*view) uint64 // shown beside the name; may be nil
+}
+
+func tabs() []tab {
+	return []tab{
+		{"Message", (*maker).message, nil},
+		{"Frame", (*maker).frame, nil},
+		{"Bytes", (*maker).bytes, nil},
+		{"Handshake", (*maker).handshake, nil},
+		{"Findings", (*maker).findings, func(v *view) uint64 { return v.source.Session(v.frames.session).Findings }},
+	}
+}
+
+// want is a page that is asked for.
+type want struct {
+	session int
+	entry   entry
+	row     record.Row // of an entryFrame
+	tab     int
+	width   int // columns; 0: no page
+	search  string
+
+	// What may change the page while the rest stays.
+	frames   int
+	found    uint64
+	closed   bool
+	progress bool
+}
+
+// same says that a page made for w answers what o asks, which is settled by
+// what cannot change if the page is whole.
+func (w want) same(o want, whole bool) bool {
+	if whole {
+		w.frames, w.progress = o.frames, o.progress
+	}
+	return w == o
+}
+
+// subject is what the page is about, whatever its width: one that changes
+// begins at the top.
+func (w want) subject() want {
+	return want{session: w.session, entry: w.entry, row: numbered(w.row), tab: w.tab}
+}
+
+// numbered is a row without what may change of it.
+func numbered(r record.Row) record.Row {
+	clear(r[28:])
+	return r
+}
+
+// maker makes one page.
+type maker struct {
+	page
+	source  source
+	want    want
+	session record.Session
+}
+
+func makePage(s source, w want) *made {
+	m := &maker{source: s, want: w, session: s.Session(w.session)}
+	m.width = w.width
+	whole := tabs()[w.tab].make(m)
+	out := &made{want: w, lines: m.wrapped(), whole: whole}
+	if w.search != "" {
+		out.hits = mark(out.lines, w.search)
+	}
+	return out
+}
+
+// before is the state of the row's direction before it (RFC 6455 section 5.4).
+// It looks back a bounded number of frames.
+func (m *maker) before() inspect.State {
+	var s inspect.State
+	r := m.want.row
+	var buf [256]record.Row
+	for end, looked := int(r.N())-1, 0; end > 0 && looked < 16; looked++ {
+		from := max(end-len(buf), 0)
+		n := m.source.Rows(m.want.session, from, buf[:end-from])
+		for i := n - 1; i >= 0; i-- {
+			b := buf[i]
+			switch {
+			case b.Dir() != r.Dir():
+			case b.Opcode() == inspect.OpClose:
+				s.Closed = true
+			case b.Opcode().Control():
+			case !s.InMessage && b.Fin():
+				return s
+			case b.Opcode() != inspect.OpContinuation:
+				s.InMessage, s.Opcode = true, b.Opcode()
+				h := m.session.Handshake
+				s.Compressed = b.Rsv()[0] && h != nil && h.Deflate != nil
+				return s
+			default:
+				s.InMessage = true
+			}
+		}
+		end = from
+	}
+	return s
+}

@@ -1,0 +1,155 @@
+// Package ui shows a recording in the terminal, live or finished: its sessions,
+// their frames, and what is in each. It pulls what it draws from the recording's
+// index, and nothing of it is on the path of the traffic.
+//
+// Start at [Run]. A view owns the state and draws it; keys.go has the table of
+// keys, tabs.go the table of tabs, frames.go the table of columns, layout.go says
+// where everything is.
+package ui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gdamore/tcell/v2"
+	"github.com/wsproxy/wsproxy/record"
+)
+
+// ErrNoTerminal says that there is no terminal to draw on, or none that can be
+// drawn on: print lines instead.
+var ErrNoTerminal = errors.New("no terminal to draw on")
+
+// ErrInterrupt says that the user left with Ctrl-C.
+var ErrInterrupt = errors.New("interrupted")
+
+// Options say what a screen shows beside the recording.
+type Options struct {
+	Title   string        // what is shown: "127.0.0.1:8080 → ws://localhost:3000", or a file's name
+	Open    string        // what to open in a browser, if anything; stands in the title's place
+	Live    bool          // the recording still grows: rates and following
+	Status  func() Status // what the proxy and the recording say of themselves; called by a goroutine of Run, a few times a second; may be nil
+	NoColor bool          // attributes only
+	Screen  tcell.Screen  // not initialised; nil: the terminal
+}
+
+// Status is what a proxy and its recording say of themselves at one time.
+type Status struct {
+	Bytes          [2]int64 // that have passed, by inspect.Dir
+	Recording      string   // the file's name; empty: nothing is recorded
+	RecordingBytes int64
+	Warnings       []string // what the user must not miss: "--insecure", "recording waits for the disk"
+}
+
+// Run shows a recording until the user leaves or ctx ends. It owns the terminal
+// while it runs and gives it back, also after a panic; the goroutines it starts
+// have ended when it returns. Errors: ErrNoTerminal, ErrInterrupt, or what the
+// terminal says; none when the user quit or ctx ended.
+func Run(ctx context.Context, store *record.Store, o Options) error {
+	return run(ctx, store, o)
+}
+
+func run(ctx context.Context, src source, o Options) error {
+	inner := o.Screen
+	if inner == nil {
+		var err error
+		if inner, err = tcell.NewScreen(); err != nil {
+			return fmt.Errorf("%w: %w", ErrNoTerminal, err)
+		}
+	}
+	if err := inner.Init(); err != nil {
+		return fmt.Errorf("%w: %w", ErrNoTerminal, err)
+	}
+	fallbacks(inner)
+	screen := &diffScreen{Screen: inner}
+	defer screen.Fini()
+
+	ctx, stop := context.WithCancel(ctx)
+	v := newView(ctx, src, o, screen)
+	v.app.SetScreen(screen).EnableMouse(true).EnablePaste(true).SetRoot(v, true)
+	v.start(func() { v.reader.run(ctx) })
+	v.start(func() { v.tick(ctx) })
+	defer v.running.Wait()
+	defer stop()
+	defer close(v.over)
+	if err := v.app.Run(); err != nil {
+		return err
+	}
+	return v.err
+}
+
+// start runs f on a goroutine that Run waits for. If f panics the terminal is
+// given back first, so that the words can be read.
+func (v *view) start(f func()) {
+	v.running.Go(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				v.screen.Fini()
+				panic(p)
+			}
+		}()
+		f()
+	})
+}
+
+// fallbacks are what is drawn where the terminal's character set lacks a sign.
+func fallbacks(s tcell.Screen) {
+	for r, text := range map[rune]string{
+		'●': "*", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", 'µ': "u",
+	} {
+		s.RegisterRuneFallback(r, text)
+	}
+}
+
+// Times of the ticking goroutine.
+const (
+	frameTime  = time.Second / 30 // between two drawings that nobody's key asked for
+	statusTime = 250 * time.Millisecond
+	lostAfter  = time.Second // a request for a drawing that was not heard is made again
+)
+
+// keyDraw is the key that no keyboard has: it asks the loop for a drawing.
+// tview's own ways block until the loop has answered, for ever once it is over;
+// posting an event never does.
+const keyDraw = tcell.Key(0x7ffe)
+
+// wake asks for a drawing. Any goroutine may call it, also when the loop is over.
+func (v *view) wake() {
+	now := time.Now().UnixNano()
+	if asked := v.asked.Load(); asked != 0 && now-asked < int64(lostAfter) {
+		return
+	}
+	v.asked.Store(now)
+	if v.screen.PostEvent(tcell.NewEventKey(keyDraw, 0, tcell.ModNone)) != nil {
+		v.asked.Store(0) // too much is waiting; the next tick asks again
+	}
+}
+
+// tick asks for a drawing whenever there is something new, and ends the loop
+// when ctx ends.
+func (v *view) tick(ctx context.Context) {
+	select {
+	case <-v.drawing: // before that tview takes a stopped screen for none, and makes one
+	case <-v.over:
+		return
+	}
+	every := time.NewTicker(frameTime)
+	defer every.Stop()
+	var polled time.Time
+	for {
+		if now := time.Now(); v.options.Status != nil && now.Sub(polled) >= statusTime {
+			polled = now
+			v.status.update(now, v.options.Status())
+		}
+		if v.source.Version() != v.drawn.Load() || v.status.changed.Load() {
+			v.wake()
+		}
+		select {
+		case <-ctx.Done():
+			v.app.Stop()
+			return
+		case <-every.C:
+		}
+	}
+}

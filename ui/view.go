@@ -1,0 +1,284 @@
+package ui
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gdamore/tcell/v2"
+	"github.com/rivo/tview"
+	"github.com/wsproxy/wsproxy/record"
+)
+
+// view is the screen: what is selected, and how it is drawn. All but the
+// atomics belongs to tview's loop.
+type view struct {
+	*tview.Box
+	ctx     context.Context // of Run
+	app     *tview.Application
+	screen  *diffScreen
+	source  source
+	reader  *reader
+	options Options
+	palette *palette
+	running sync.WaitGroup
+
+	// Shared with the other goroutines.
+	asked   atomic.Int64 // when a drawing was asked for that was not begun; 0: none
+	drawn   atomic.Uint64
+	status  status
+	answer  atomic.Pointer[answer]
+	drawing chan struct{} // closed at the first drawing
+	over    chan struct{} // closed when the loop is over
+
+	sessions sessions
+	frames   frames
+	focus    pane
+	alone    bool // the pane with the focus has the screen for itself
+	follow   bool // stay on the newest frame
+	tab      int
+	tabRects []rect
+	subject  want // of the page that scroll belongs to
+	scroll   int
+	lines    int // of the page
+	jump     bool
+	place0   layout
+	help     *page
+	helpAt   int
+	prompt   *tview.InputField
+	search   search
+	said     string // in the bottom line, until the next key
+	pressed  string // the key being handled
+	begun    bool
+	err      error
+}
+
+func newView(ctx context.Context, src source, o Options, screen *diffScreen) *view {
+	v := &view{Box: tview.NewBox(), ctx: ctx, app: tview.NewApplication(), screen: screen, source: src, options: o,
+		palette: newPalette(!o.NoColor), follow: o.Live, drawing: make(chan struct{}), over: make(chan struct{})}
+	v.frames.session = -1
+	v.reader = newReader(src, v.wake)
+	v.app.SetInputCapture(v.capture)
+	return v
+}
+
+// capture takes the keys that are no one's: the request for a drawing.
+func (v *view) capture(e *tcell.EventKey) *tcell.EventKey {
+	if e.Key() == keyDraw {
+		v.asked.Store(0)
+		return nil // tview draws now
+	}
+	if e.Key() == tcell.KeyCtrlC {
+		return tcell.NewEventKey(tcell.KeyCtrlC, 0, tcell.ModNone) // a copy, which tview hands on
+	}
+	return e
+}
+
+// InputHandler takes a key to the prompt, or to the table of keys.
+func (v *view) InputHandler() func(*tcell.EventKey, func(tview.Primitive)) {
+	return func(e *tcell.EventKey, _ func(tview.Primitive)) {
+		if v.prompt != nil && e.Key() != tcell.KeyCtrlC {
+			v.prompt.InputHandler()(e, func(tview.Primitive) {})
+			return
+		}
+		v.pressed = keyName(e)
+		v.press(v.pressed)
+	}
+}
+
+// PasteHandler takes a paste to the prompt: elsewhere its letters would be keys.
+func (v *view) PasteHandler() func(string, func(tview.Primitive)) {
+	return func(text string, setFocus func(tview.Primitive)) {
+		if v.prompt != nil {
+			v.prompt.PasteHandler()(text, func(tview.Primitive) {})
+		}
+	}
+}
+
+// Draw draws everything.
+func (v *view) Draw(screen tcell.Screen) {
+	if !v.begun {
+		v.begun = true
+		close(v.drawing)
+	}
+	v.drawn.Store(v.source.Version())
+	st := v.status.take()
+	x, y, w, h := v.GetRect()
+	warnings := v.warnings(&st)
+	l := arrange(w, h, v.focus, v.alone, len(warnings))
+	v.place0 = l
+	v.update(&l)
+	v.drawTop(screen, l.top, &st)
+	if len(warnings) > 0 {
+		put(screen, l.warnings.x, l.warnings.y, l.warnings.w*l.warnings.h, " ! "+oneLine(warnings...), v.palette[bad])
+	}
+	if v.help != nil {
+		v.drawHelp(screen, rect{x, l.top.h, w, h - l.top.h - l.bottom.h})
+	} else {
+		v.drawSessions(screen, l.pane[onSessions])
+		v.drawFrames(screen, l.pane[onFrames])
+		for i := range l.divider.h {
+			screen.SetContent(l.divider.x, y+l.divider.y+i, '│', nil, v.palette[dim])
+		}
+		v.drawDetail(screen, l.pane[onDetail])
+	}
+	v.drawBottom(screen, l.bottom)
+}
+
+// update takes what is new in the recording and asks for what will be drawn.
+func (v *view) update(l *layout) {
+	s, f := &v.sessions, &v.frames
+	wasLast := s.n > 0 && s.cursor == s.n-1
+	s.update(v.source)
+	s.resize(s.rows(), l.pane[onSessions].body().h)
+	if v.follow && wasLast && !s.atEnd() && f.session >= 0 && v.source.Session(f.session).Closed != nil {
+		s.end() // the session that was followed is over
+	}
+	on := s.selected()
+	if on < 0 {
+		f.session, f.n = -1, 0
+		return
+	}
+	if on != f.session {
+		f.open(on)
+		v.stopSearch()
+	}
+	x := v.source.Session(on)
+	f.update(v.source, &x)
+	v.found()
+	if v.follow {
+		f.cursor = f.n - 1
+	}
+	f.resize(f.n, l.pane[onFrames].body().h)
+	f.load(v.source)
+	v.ask(&x, l.pane[onDetail].w)
+}
+
+// ask has the reader read what the lists and the tab will show.
+func (v *view) ask(x *record.Session, w int) {
+	f := &v.frames
+	var rows []record.Row
+	for i := f.top; i < min(f.top+f.height, f.n); i++ {
+		if r, ok := f.row(i); ok {
+			rows = append(rows, r)
+		}
+	}
+	v.reader.ask(v.want(x, w), rows)
+}
+
+// want is the page that belongs to what is selected.
+func (v *view) want(x *record.Session, w int) want {
+	f := &v.frames
+	out := want{session: f.session, entry: f.entry(f.cursor), tab: v.tab, width: w, search: v.search.text, frames: f.frames, found: x.Findings, closed: f.closed}
+	if v.tab != 0 || out.entry != entryFrame {
+		out.search = ""
+	}
+	if out.entry == entryFrame {
+		row, ok := f.row(f.cursor)
+		if !ok {
+			var one [1]record.Row
+			v.source.Rows(f.session, f.cursor-1, one[:])
+			row = one[0]
+		}
+		out.row = row
+	}
+	return out
+}
+
+// drawDetail draws the tabs and the page of the one that is open.
+func (v *view) drawDetail(screen tcell.Screen, r rect) {
+	if r.h <= 0 || r.w <= 0 {
+		return
+	}
+	v.drawTabs(screen, r)
+	f := &v.frames
+	if f.session < 0 {
+		v.lines, v.scroll = 0, 0
+		return
+	}
+	x := v.source.Session(f.session)
+	w := v.want(&x, r.w)
+	if s := w.subject(); s != v.subject {
+		v.subject, v.scroll = s, 0
+	}
+	body := r.body()
+	m := v.reader.made()
+	if m == nil || m.want.subject() != v.subject {
+		put(screen, body.x+1, body.y, body.w*min(body.h, 1)-1, "reading …", v.palette[dim])
+		return
+	}
+	if v.jump && m.want.search == w.search {
+		v.jump = false
+		if len(m.hits) > 0 && m.hits[0] >= body.h {
+			v.scroll = m.hits[0] - body.h/2
+		}
+	}
+	v.lines = len(m.lines)
+	v.scroll = max(min(v.scroll, v.lines-body.h), 0)
+	for i := 0; i < body.h && v.scroll+i < v.lines; i++ {
+		m.lines[v.scroll+i].put(screen, body.x, body.y+i, body.w, v.palette)
+	}
+}
+
+// drawTabs draws the head of the detail pane: the tabs, and how far down one is.
+func (v *view) drawTabs(screen tcell.Screen, r rect) {
+	style := v.barStyle(onDetail)
+	fill(screen, r.x, r.y, r.w, style)
+	v.tabRects = v.tabRects[:0]
+	x := r.x
+	for i, t := range tabs() {
+		text := fmt.Sprintf(" %d %s ", i+1, t.name)
+		s := style
+		if i == v.tab {
+			text, s = fmt.Sprintf("[%d %s]", i+1, t.name), style.Bold(true)
+		}
+		if t.count != nil && v.frames.session >= 0 {
+			if n := t.count(v); n > 0 {
+				text = fmt.Sprintf("%s(%d)%s", text[:len(text)-1], n, text[len(text)-1:])
+			}
+		}
+		n := put(screen, x, r.y, r.x+r.w-x, text, s)
+		v.tabRects = append(v.tabRects, rect{x, r.y, n, 1})
+		x += n
+	}
+	if body := r.body(); v.lines > body.h && body.h > 0 {
+		where := fmt.Sprintf(" %d–%d of %d ", v.scroll+1, min(v.scroll+body.h, v.lines), v.lines)
+		if n := width(where); x+n <= r.x+r.w {
+			put(screen, r.x+r.w-n, r.y, n, where, style)
+		}
+	}
+}
+
+// drawBottom draws the prompt, or what there is to say and the keys.
+func (v *view) drawBottom(screen tcell.Screen, r rect) {
+	if r.h <= 0 {
+		return
+	}
+	if v.prompt != nil {
+		v.prompt.SetRect(r.x, r.y, r.w, 1)
+		v.prompt.Draw(screen)
+		return
+	}
+	said := v.said
+	if v.search.cancel != nil {
+		said = v.search.words
+	}
+	x := r.x
+	if said != "" {
+		x += put(screen, x, r.y, r.w, " "+visible(said), v.palette[odd]) + 1
+	}
+	l := line{spans: v.keysHere(r.x + r.w - x)}
+	l.put(screen, x, r.y, r.x+r.w-x, v.palette)
+}
+
+func (v *view) drawHelp(screen tcell.Screen, r rect) {
+	if v.help.width != r.w {
+		v.help = helpPage(r.w)
+	}
+	lines := v.help.wrapped()
+	v.helpAt = max(min(v.helpAt, len(lines)-r.h), 0)
+	for i := 0; i < r.h && v.helpAt+i < len(lines); i++ {
+		lines[v.helpAt+i].put(screen, r.x+1, r.y+i, r.w-1, v.palette)
+	}
+}
