@@ -49,7 +49,7 @@ type outputFlags struct {
 
 func (o *outputFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVar(&o.plain, "plain", false, "print one line an event (the default)")
+	f.BoolVar(&o.plain, "plain", false, "print one line an event (the default where there is no terminal)")
 	f.BoolVar(&o.json, "json", false, "print one JSON object an event")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors")
 	f.BoolVar(&o.noColor, "no-color", false, "use no colours (also: NO_COLOR in the environment)")

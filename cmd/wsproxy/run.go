@@ -7,12 +7,14 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/proxy"
+	"github.com/wsproxy/wsproxy/ui"
 )
 
 // grace is how long open sessions may go on after the first signal.
@@ -27,6 +29,7 @@ type proxying struct {
 	listeners []net.Listener
 	server    *proxy.Server
 	recording *recording // nil with --no-record
+	notices   *notices
 
 	// clients are those that wsproxy plays itself; nil: they come from outside.
 	// The run ends when they are done.
@@ -54,12 +57,13 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 		return nil, err
 	}
 	p := &proxying{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), flags: f, target: target}
+	p.notices = &notices{out: p.err}
 	if p.listeners, err = listenOn(f.listen); err != nil {
 		return nil, err
 	}
 	var tap inspect.Sink
 	if !f.noRecord {
-		if p.recording, err = openRecording(f, keep, p.err); err != nil {
+		if p.recording, err = openRecording(f, keep, p.notices); err != nil {
 			closeAll(p.listeners)
 			return nil, err
 		}
@@ -68,18 +72,13 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 	p.server, err = proxy.New(proxy.Config{
 		Target: target, ConnectTo: f.connectTo, Header: headers,
 		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
-		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, Tap: tap, Logf: p.logf,
+		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, Tap: tap, Logf: p.notices.logf,
 	})
 	if err != nil {
 		closeAll(p.listeners)
 		return nil, errors.Join(usagef("", "%v", err), p.recording.close())
 	}
 	return p, nil
-}
-
-// logf prints a notice of the relay.
-func (p *proxying) logf(format string, args ...any) {
-	fmt.Fprintf(p.err, "wsproxy: "+format+"\n", args...)
 }
 
 // watchUntilEnd serves until the user has seen enough, then ends everything in
@@ -154,9 +153,40 @@ func openURL(l net.Listener) string { return "http://" + l.Addr().String() }
 
 // view is what is shown of this run.
 func (p *proxying) view() *view {
-	v := &view{flags: p.flags.output, out: p.out, err: p.err}
+	v := &view{flags: p.flags.output, out: p.out, err: p.err, goesOn: true, notices: p.notices}
 	if p.recording != nil {
 		v.path, v.live = p.recording.path, p.recording.writer.Watch()
 	}
+	at := p.listeners[0].Addr().String()
+	v.options = ui.Options{Title: at + " → " + p.target.String(), Status: p.status}
+	if s := p.target.Scheme; s == "http" || s == "https" {
+		v.options.Open = "open http://" + reachable(p.listeners[0].Addr()) + "/ → " + p.target.String()
+	}
 	return v
+}
+
+// status is what the screen says of the proxy and its recording.
+func (p *proxying) status() ui.Status {
+	st := ui.Status{Bytes: p.server.Stats().Bytes}
+	if p.flags.insecure {
+		st.Warnings = append(st.Warnings, "certificate not verified (--insecure)")
+	}
+	if p.recording == nil {
+		return st
+	}
+	r := p.recording.writer.Status()
+	st.RecordingBytes, st.Recording = r.Bytes, "temporary"
+	if !p.recording.temporary {
+		st.Recording = filepath.Base(p.recording.path)
+	}
+	switch {
+	case r.Stopped != "":
+		st.Warnings = append(st.Warnings, "the recording stopped: "+r.Stopped)
+	case r.Waiting:
+		st.Warnings = append(st.Warnings, "the traffic waits for the disk")
+	}
+	if r.Dropped > 0 {
+		st.Warnings = append(st.Warnings, fmt.Sprintf("%d bytes were not recorded", r.Dropped))
+	}
+	return st
 }
