@@ -99,7 +99,7 @@ func (p *Passed) copy(d inspect.Dir, from, to *net.TCPConn) {
 		p.keep(d, b[:n])
 		if n > 0 {
 			if _, e := to.Write(b[:n]); e != nil {
-				p.reset(d.Other(), e, from, to)
+				p.reset(d.Other(), e, to, from)
 				return
 			}
 		}
@@ -108,7 +108,7 @@ func (p *Passed) copy(d inspect.Dir, from, to *net.TCPConn) {
 		case errors.Is(err, io.EOF):
 			p.end(d, inspect.Fin)
 			if e := to.CloseWrite(); e != nil {
-				p.reset(d.Other(), e, from, to)
+				p.reset(d.Other(), e, to, from)
 			}
 			return
 		default:
@@ -138,18 +138,17 @@ func (p *Passed) end(d inspect.Dir, how inspect.End) {
 	}
 }
 
-// reset notes that the side that sends in d has reset the connection, and resets
-// the other.
-func (p *Passed) reset(d inspect.Dir, err error, a, b *net.TCPConn) {
+// reset notes that the side that sends in d has reset the connection, which is
+// gone by that, and resets the other.
+func (p *Passed) reset(d inspect.Dir, err error, gone, other *net.TCPConn) {
 	if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
 		return // our own closing
 	}
 	p.end(d, inspect.Rst)
-	for _, c := range []*net.TCPConn{a, b} {
-		drain(c)
-		_ = c.SetLinger(0) // on the one that was reset there is nothing left to do
-		_ = c.Close()
-	}
+	_ = gone.Close()
+	drain(other)
+	_ = other.SetLinger(0) // on a closed socket there is nothing left to do
+	_ = other.Close()
 }
 
 // drain waits until a peer has what was sent: a reset would throw it away.
