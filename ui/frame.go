@@ -22,6 +22,9 @@ func (m *maker) frame() (whole bool) {
 		o.Known, o.Deflate = true, h.Deflate
 	}
 	lines := explain.Frame(f.Header, f.Payload, o)
+	if r := m.want.row; r.Compressed() && !r.Undecodable() {
+		lines = append(lines, explain.Line{Field: "Message", Text: "With what came before it in this direction the message can be inflated: tab 1 shows it.", Clause: "RFC 7692 7.2.2"})
+	}
 	figure := explain.Diagram(f.Header)
 	if m.width < 66 { // a figure that is broken says nothing
 		figure = nil

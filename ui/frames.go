@@ -131,7 +131,7 @@ func columns() []column {
 }
 
 // summaryWidth is what a summary should have before columns are left out.
-const summaryWidth = 24
+const summaryWidth = 36
 
 // fit leaves columns out until the rest and a summary fit.
 func fit(all []column, w int) []column {
@@ -228,16 +228,16 @@ func lengthCell(r *frameRow) span {
 	return span{fmt.Sprint(r.row.Length()), plain}
 }
 
-func flag(on bool) span {
+func dot(on bool) span {
 	if on {
 		return span{" ●", plain}
 	}
 	return span{"", plain}
 }
 
-func finCell(r *frameRow) span { return flag(r.entry == entryFrame && r.row.Fin()) }
+func finCell(r *frameRow) span { return dot(r.entry == entryFrame && r.row.Fin()) }
 
-func maskCell(r *frameRow) span { return flag(r.entry == entryFrame && r.row.Masked()) }
+func maskCell(r *frameRow) span { return dot(r.entry == entryFrame && r.row.Masked()) }
 
 func rsvCell(r *frameRow) span {
 	if r.entry != entryFrame {

@@ -35,11 +35,20 @@ const (
 	narrowest = 30
 )
 
+// content is what the layout depends on beside the screen's size.
+type content struct {
+	focus    pane
+	alone    bool // the focused pane has the screen for itself
+	warnings bool
+	sessions int // rows
+}
+
 // arrange lays the screen out: as three panes, the focused one the higher where
 // rows are few, or as the focused pane alone.
-func arrange(w, h int, focus pane, alone bool, warnings int) layout {
+func arrange(w, h int, c content) layout {
 	var l layout
 	w, h = max(w, 0), max(h, 0)
+	focus := c.focus
 	y, end := 0, h
 	if h >= 3 {
 		l.bottom = rect{0, h - 1, w, 1}
@@ -49,18 +58,18 @@ func arrange(w, h int, focus pane, alone bool, warnings int) layout {
 		l.top = rect{0, 0, w, 1}
 		y++
 	}
-	if h >= lowest && warnings > 0 {
+	if h >= lowest && c.warnings {
 		l.warnings = rect{0, y, w, 1}
 		y++
 	}
 	body := rect{0, y, w, end - y}
 	switch {
-	case alone || h < lowest || w < narrowest:
+	case c.alone || h < lowest || w < narrowest:
 		l.pane[focus] = body
 	case w >= wide:
 		l.beside(body, focus)
 	default:
-		l.above(body, focus)
+		l.above(body, c)
 	}
 	return l
 }
@@ -79,7 +88,7 @@ func (l *layout) beside(b rect, focus pane) {
 }
 
 // above puts the sessions above the frames, the detail below them.
-func (l *layout) above(b rect, focus pane) {
+func (l *layout) above(b rect, c content) {
 	// Shares of the height, in percent.
 	shares := [panes][panes]int{
 		onSessions: {35, 35, 30},
@@ -90,9 +99,12 @@ func (l *layout) above(b rect, focus pane) {
 		shares[onDetail] = [panes]int{18, 32, 50}
 	}
 	y := b.y
-	for i, share := range shares[focus] {
+	for i, share := range shares[c.focus] {
 		h := max(b.h*share/100, 2)
-		if pane(i) == onDetail {
+		switch pane(i) {
+		case onSessions:
+			h = min(h, max(c.sessions, 2)+1)
+		case onDetail:
 			h = b.y + b.h - y
 		}
 		l.pane[i] = rect{b.x, y, b.w, h}

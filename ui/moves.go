@@ -99,6 +99,9 @@ func (v *view) showTab(i int) {
 	}
 }
 
+func (v *view) nextFrame()     { v.frames.move(1) }
+func (v *view) previousFrame() { v.frames.move(-1) }
+
 func (v *view) toggleFollow() {
 	v.follow = !v.follow
 	if v.follow && v.focus == onDetail {
@@ -133,7 +136,7 @@ func (v *view) pageRows() int {
 	case v.focus == onFrames:
 		return v.frames.page()
 	}
-	return max(v.place0.pane[onDetail].body().h-1, 1)
+	return max(v.layout.pane[onDetail].body().h-1, 1)
 }
 
 // step goes some rows down, or up, in what has the focus.
@@ -212,12 +215,12 @@ func (v *view) click(x, y int) bool {
 		return true
 	}
 	for i, r := range v.tabRects {
-		if v.place0.pane[onDetail].h > 0 && r.has(x, y) {
+		if v.layout.pane[onDetail].h > 0 && r.has(x, y) {
 			v.tab = i
 			return true
 		}
 	}
-	for p, r := range v.place0.pane {
+	for p, r := range v.layout.pane {
 		if !r.has(x, y) {
 			continue
 		}
@@ -246,7 +249,7 @@ func (v *view) wheel(x, y, rows int) bool {
 		v.helpAt = max(v.helpAt+rows, 0)
 		return true
 	}
-	for p, r := range v.place0.pane {
+	for p, r := range v.layout.pane {
 		if r.has(x, y) {
 			v.goIn(pane(p), rows)
 			return true

@@ -18,15 +18,6 @@ type search struct {
 	words  string // what is said while it runs
 }
 
-// answer is what a search found.
-type answer struct {
-	number int
-	row    record.Row
-	ok     bool
-	err    error
-	miss   string
-}
-
 // searchBytes is how much of a message the ends of a session are searched in.
 const searchBytes = 16 << 20
 
@@ -70,12 +61,15 @@ func (v *view) find(backwards bool) {
 	s.words = fmt.Sprintf("searching for %q … (Esc stops)", s.text)
 	v.follow = false
 	q := query{source: v.source, filter: s.filter, session: f.session, backwards: backwards, at: f.cursor, frames: f.frames}
-	where := map[bool]string{false: "after", true: "before"}[backwards]
-	a := &answer{number: s.number, miss: fmt.Sprintf("no message %s this one has %q", where, s.text)}
-	v.start(func() {
-		a.row, a.ok, a.err = q.run(ctx)
-		v.answer.Store(a)
-		v.wake()
+	number := s.number
+	v.start(func(context.Context) {
+		row, ok, err := q.run(ctx)
+		v.post(func() {
+			if v.search.number == number && v.search.cancel != nil {
+				v.stopSearch()
+				v.found(&q, row, ok, err)
+			}
+		})
 	})
 }
 
@@ -86,21 +80,19 @@ func (v *view) stopSearch() {
 	}
 }
 
-// found takes the answer of a search, if one has come.
-func (v *view) found() {
-	a := v.answer.Swap(nil)
-	if a == nil || a.number != v.search.number || v.search.cancel == nil {
-		return
-	}
-	v.stopSearch()
+// found takes what a search found.
+func (v *view) found(q *query, row record.Row, ok bool, err error) {
 	switch {
-	case a.err != nil:
-		v.said = "the search ended: " + visible(a.err.Error())
-	case !a.ok:
-		v.said = a.miss
-	case a.row.Session() == v.frames.session:
-		v.frames.n = max(v.frames.n, int(a.row.N())+1)
-		v.frames.to(int(a.row.N()))
+	case err != nil:
+		v.said = "the search ended: " + err.Error()
+	case !ok && q.backwards:
+		v.said = fmt.Sprintf("no message before this one has %q", v.search.text)
+	case !ok:
+		v.said = fmt.Sprintf("no message after this one has %q", v.search.text)
+	default:
+		i := int(row.N())
+		v.frames.n = max(v.frames.n, i+1)
+		v.frames.to(i)
 		v.tab, v.jump = 0, true
 	}
 }

@@ -41,7 +41,6 @@ func (s *sessions) update(src source) {
 			s.ended++
 		}
 	}
-	s.n = s.rows()
 }
 
 func (s *sessions) rows() int {
@@ -92,6 +91,8 @@ func sessionMark(s *record.Session) span {
 		return span{"✕", bad}
 	case s.Closed == nil:
 		return span{"●", good}
+	case s.Closed.Word == "unfinished":
+		return span{"○", odd}
 	case s.Closed.SawClose[inspect.ToServer] || s.Closed.SawClose[inspect.ToClient]:
 		return span{"○", plain}
 	}

@@ -105,7 +105,11 @@ func (v *view) drawTop(screen tcell.Screen, r rect, st *shown) {
 		parts = append(parts, []span{{fmt.Sprintf("reading %d %%", min(p.Read*100/p.Size, 100)), odd}})
 	}
 	if st.recording != "" {
-		parts = append(parts, []span{{"● ", bad}, {"rec " + st.recording + " " + st.size, plain}})
+		text := st.size
+		if r.w >= wide {
+			text = "rec " + st.recording + " " + st.size
+		}
+		parts = append(parts, []span{{"● ", bad}, {text, plain}})
 	}
 	if st.rates != "" && v.options.Live {
 		parts = append(parts, []span{{st.rates, plain}})
@@ -115,7 +119,11 @@ func (v *view) drawTop(screen tcell.Screen, r rect, st *shown) {
 		title = v.options.Open
 	}
 	title = visible(title)
-	room := r.w - min(width(title), max(r.w/2, 24)) - len(" wsproxy  ")
+	brand := " "
+	if r.w >= wide {
+		brand = " wsproxy  "
+	}
+	room := r.w - min(width(title), max(r.w/2, 24)) - len(brand)
 	var right []span
 	for _, p := range parts {
 		if n := spansWidth(p) + 3; n <= room {
@@ -123,7 +131,7 @@ func (v *view) drawTop(screen tcell.Screen, r rect, st *shown) {
 			room -= n
 		}
 	}
-	x := r.x + put(screen, r.x, r.y, r.w, " wsproxy  ", v.palette[strong])
+	x := r.x + put(screen, r.x, r.y, r.w, brand, v.palette[strong])
 	n := spansWidth(right)
 	put(screen, x, r.y, r.w-x-n-1, title, v.palette[plain])
 	l := line{spans: right}

@@ -62,26 +62,29 @@ func run(ctx context.Context, src source, o Options) error {
 		return fmt.Errorf("%w: %w", ErrNoTerminal, err)
 	}
 	fallbacks(inner)
-	screen := &diffScreen{Screen: inner}
-	defer screen.Fini()
+	return newView(ctx, src, o, &diffScreen{Screen: inner}).run()
+}
 
-	ctx, stop := context.WithCancel(ctx)
-	v := newView(ctx, src, o, screen)
-	v.app.SetScreen(screen).EnableMouse(true).EnablePaste(true).SetRoot(v, true)
-	v.start(func() { v.reader.run(ctx) })
-	v.start(func() { v.tick(ctx) })
+// run draws and takes keys until the user leaves or the view's context ends. It
+// waits for the goroutines of the view.
+func (v *view) run() error {
+	defer v.screen.Fini()
 	defer v.running.Wait()
-	defer stop()
+	defer v.stop()
 	defer close(v.over)
+	v.app.SetScreen(v.screen).EnableMouse(true).EnablePaste(true).SetRoot(v, true)
+	v.start(v.reader.run)
+	v.start(v.tick)
 	if err := v.app.Run(); err != nil {
 		return err
 	}
 	return v.err
 }
 
-// start runs f on a goroutine that Run waits for. If f panics the terminal is
-// given back first, so that the words can be read.
-func (v *view) start(f func()) {
+// start runs f on a goroutine that Run waits for, and that must end with the
+// view's context. If f panics the terminal is given back first, so that the words
+// can be read.
+func (v *view) start(f func(context.Context)) {
 	v.running.Go(func() {
 		defer func() {
 			if p := recover(); p != nil {
@@ -89,7 +92,7 @@ func (v *view) start(f func()) {
 				panic(p)
 			}
 		}()
-		f()
+		f(v.ctx)
 	})
 }
 
@@ -126,6 +129,30 @@ func (v *view) wake() {
 	}
 }
 
+// post has the loop call f, and draw. Any goroutine may call it, also when the
+// loop is over: then f is never called.
+func (v *view) post(f func()) {
+	v.mu.Lock()
+	v.posted = append(v.posted, f)
+	v.mu.Unlock()
+	v.wake()
+}
+
+// take takes what was posted.
+func (v *view) take() []func() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all := v.posted
+	v.posted = nil
+	return all
+}
+
+func (v *view) waits() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return len(v.posted) > 0
+}
+
 // tick asks for a drawing whenever there is something new, and ends the loop
 // when ctx ends.
 func (v *view) tick(ctx context.Context) {
@@ -142,7 +169,7 @@ func (v *view) tick(ctx context.Context) {
 			polled = now
 			v.status.update(now, v.options.Status())
 		}
-		if v.source.Version() != v.drawn.Load() || v.status.changed.Load() {
+		if v.source.Version() != v.drawn.Load() || v.status.changed.Load() || v.waits() {
 			v.wake()
 		}
 		select {

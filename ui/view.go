@@ -16,6 +16,7 @@ import (
 type view struct {
 	*tview.Box
 	ctx     context.Context // of Run
+	stop    context.CancelFunc
 	app     *tview.Application
 	screen  *diffScreen
 	source  source
@@ -28,7 +29,8 @@ type view struct {
 	asked   atomic.Int64 // when a drawing was asked for that was not begun; 0: none
 	drawn   atomic.Uint64
 	status  status
-	answer  atomic.Pointer[answer]
+	mu      sync.Mutex
+	posted  []func()
 	drawing chan struct{} // closed at the first drawing
 	over    chan struct{} // closed when the loop is over
 
@@ -43,7 +45,7 @@ type view struct {
 	scroll   int
 	lines    int // of the page
 	jump     bool
-	place0   layout
+	layout   layout
 	help     *page
 	helpAt   int
 	prompt   *tview.InputField
@@ -55,7 +57,8 @@ type view struct {
 }
 
 func newView(ctx context.Context, src source, o Options, screen *diffScreen) *view {
-	v := &view{Box: tview.NewBox(), ctx: ctx, app: tview.NewApplication(), screen: screen, source: src, options: o,
+	ctx, stop := context.WithCancel(ctx)
+	v := &view{Box: tview.NewBox(), ctx: ctx, stop: stop, app: tview.NewApplication(), screen: screen, source: src, options: o,
 		palette: newPalette(!o.NoColor), follow: o.Live, drawing: make(chan struct{}), over: make(chan struct{})}
 	v.frames.session = -1
 	v.reader = newReader(src, v.wake)
@@ -67,6 +70,9 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 func (v *view) capture(e *tcell.EventKey) *tcell.EventKey {
 	if e.Key() == keyDraw {
 		v.asked.Store(0)
+		for _, f := range v.take() {
+			f()
+		}
 		return nil // tview draws now
 	}
 	if e.Key() == tcell.KeyCtrlC {
@@ -106,8 +112,9 @@ func (v *view) Draw(screen tcell.Screen) {
 	st := v.status.take()
 	x, y, w, h := v.GetRect()
 	warnings := v.warnings(&st)
-	l := arrange(w, h, v.focus, v.alone, len(warnings))
-	v.place0 = l
+	v.sessions.update(v.source)
+	l := arrange(w, h, content{v.focus, v.alone, len(warnings) > 0, v.sessions.rows()})
+	v.layout = l
 	v.update(&l)
 	v.drawTop(screen, l.top, &st)
 	if len(warnings) > 0 {
@@ -130,7 +137,6 @@ func (v *view) Draw(screen tcell.Screen) {
 func (v *view) update(l *layout) {
 	s, f := &v.sessions, &v.frames
 	wasLast := s.n > 0 && s.cursor == s.n-1
-	s.update(v.source)
 	s.resize(s.rows(), l.pane[onSessions].body().h)
 	if v.follow && wasLast && !s.atEnd() && f.session >= 0 && v.source.Session(f.session).Closed != nil {
 		s.end() // the session that was followed is over
@@ -146,7 +152,6 @@ func (v *view) update(l *layout) {
 	}
 	x := v.source.Session(on)
 	f.update(v.source, &x)
-	v.found()
 	if v.follow {
 		f.cursor = f.n - 1
 	}

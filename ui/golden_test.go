@@ -1,0 +1,131 @@
+package ui
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gdamore/tcell/v2"
+)
+
+// The golden screens: what a person sees, and below it how it looks, a letter
+// for each role of the palette. Write them anew with -update, and read them.
+func TestScreens(t *testing.T) {
+	p := everyday(t)
+	p.close()
+	s := p.store(false)
+	for _, test := range []struct {
+		name, keys string
+		w, h       int
+	}{
+		{"start-80x24", "", 80, 24},
+		{"start-200x50", "", 200, 50},
+		{"json-80x24", "<Enter>jjj", 80, 24},
+		{"json-200x50", "<Enter>jjj", 200, 50},
+		{"fragments-80x24", "<Enter>jjjjjj", 80, 24},
+		{"binary-80x24", "<Enter>jjjjjjjj", 80, 24},
+		{"hostile-80x24", "<Enter>jjjjjjjjj<Enter>", 80, 24},
+		{"frame-80x24", "<Enter>j<Enter>2", 80, 24},
+		{"frame-200x50", "<Enter>jjj<Enter>2", 200, 50},
+		{"bytes-80x24", "<Enter>jjj<Enter>3", 80, 24},
+		{"bytes-200x50", "<Enter>jjj<Enter>3", 200, 50},
+		{"close-80x24", "<Enter>jjjjjjjjjj", 80, 24},
+		{"finding-80x24", "<Enter>jjjjjjjjjj5", 80, 24},
+		{"end-80x24", "<Enter>G<Enter>", 80, 24},
+		{"handshake-80x24", "<Enter>4<Enter><Enter>", 80, 24},
+		{"handshake-200x50", "<Enter>4<Enter><Enter>", 200, 50},
+		{"refused-80x24", "j<Enter>j", 80, 24},
+		{"reset-80x24", "jj<Enter>jj", 80, 24},
+		{"exchanges-80x24", "Hg<Enter>j", 80, 24},
+		{"help-80x24", "?", 80, 24},
+		{"help-200x50", "?", 200, 50},
+		{"search-80x24", "<Enter>/TICKS<Enter>", 80, 24},
+		{"missed-80x24", "<Enter>/nowhere<Enter>", 80, 24},
+		{"prompt-80x24", "/tick", 80, 24},
+		{"tiny-20x5", "<Enter>jjj", 20, 5},
+		{"small-40x12", "<Enter>jjj", 40, 12},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := drive(t, s, Options{Title: "play.pcapng"}, test.w, test.h).keys(test.keys)
+			golden(t, test.name, d.text()+strings.Repeat("=", test.w)+"\n"+d.looks())
+		})
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the screen is\n%s\nand should be\n%s", got, want)
+	}
+}
+
+// letters are the roles' in a golden screen.
+var letters = [roles]byte{plain: '.', dim: '-', strong: 'B', upward: '>', downward: '<', good: 'g', odd: 'y', bad: '!', special: 'S', name: 'n', quoted: 'q',
+	number: '9', literal: 't', bits: '1', size: '2', key: '3', found: 'F', bar: '_', barFocus: '#', chosen: 'C'}
+
+// looks are the styles of the screen, line by line: the letter of the first role
+// that looks so, R for the selected row.
+func (d *driver) looks() string {
+	d.t.Helper()
+	cells, w, h := d.cells()
+	styles := map[tcell.Style]byte{}
+	for r := roles; r > 0; r-- {
+		styles[d.view.palette[r-1]] = letters[r-1]
+		styles[d.view.palette[r-1].Bold(true).Dim(false)] = 'C'
+	}
+	for r := roles; r > 0; r-- { // a role as it is goes before one made bold
+		styles[d.view.palette[r-1]] = letters[r-1]
+	}
+	styles[d.view.palette[plain].Reverse(true)] = 'R'
+	var b strings.Builder
+	for y := range h {
+		var l strings.Builder
+		for x := range w {
+			c, ok := styles[cells[y*w+x].Style]
+			if !ok {
+				c = '?'
+			}
+			l.WriteByte(c)
+		}
+		b.WriteString(strings.TrimRight(l.String(), ".") + "\n")
+	}
+	return b.String()
+}
+
+// Every role has a letter, and the screen without colours says the same.
+func TestNoColor(t *testing.T) {
+	p := everyday(t)
+	p.close()
+	s := p.store(false)
+	d := drive(t, s, Options{Title: "play.pcapng", NoColor: true}, 80, 24).keys("<Enter>jjj")
+	want := drive(t, s, Options{Title: "play.pcapng"}, 80, 24).keys("<Enter>jjj").text()
+	if got := d.text(); got != want {
+		t.Errorf("without colours the screen is\n%s\nwith them\n%s", got, want)
+	}
+	cells, _, _ := d.cells()
+	for _, c := range cells {
+		if fg, bg, _ := c.Style.Decompose(); fg != tcell.ColorDefault || bg != tcell.ColorDefault {
+			t.Fatalf("%q has a colour", string(c.Runes))
+		}
+	}
+	for r, l := range letters {
+		if l == 0 {
+			t.Errorf("role %d has no letter", r)
+		}
+	}
+}
