@@ -39,6 +39,7 @@ type rootFlags struct {
 	keepOrig  bool
 	allowHost []string
 	insecure  bool
+	redact    bool
 }
 
 // outputFlags choose how events are shown; every command that shows some has them.
@@ -104,6 +105,7 @@ func (f *rootFlags) register(cmd *cobra.Command) {
 	s.BoolVar(&f.append, "append", false, "add to the --record file")
 	s.BoolVar(&f.noRecord, "no-record", false, "record nothing, which leaves nothing to inspect")
 	s.StringVar(&f.keep, "keep", "256MiB", "most `SIZE` of the temporary recording")
+	s.BoolVar(&f.redact, "redact", false, "leave credentials (Authorization, Cookie, tokens in URLs, …) out of the recording: same length, asterisks")
 	s.StringVar(&f.legs, "legs", "client", "which legs are recorded whole: `client` or both")
 	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
 	s.StringVar(&f.connectTo, "connect-to", "", "dial `host:port` instead of the target's")
@@ -112,6 +114,7 @@ func (f *rootFlags) register(cmd *cobra.Command) {
 	s.StringArrayVar(&f.allowHost, "allow-host", nil, "accept requests for this `host` too, repeatable")
 	s.BoolVar(&f.insecure, "insecure", false, "do not verify the target's certificate")
 	cmd.MarkFlagsMutuallyExclusive("record", "no-record")
+	cmd.MarkFlagsMutuallyExclusive("redact", "no-record")
 	cmd.MarkFlagsMutuallyExclusive("force", "append")
 	_ = cmd.MarkFlagFilename("record", "pcapng") // fails only for an unknown flag
 }
