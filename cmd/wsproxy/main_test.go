@@ -114,7 +114,7 @@ func converse(ts *testscript.TestScript, address string) {
 	if string(body) != "a page\n" {
 		ts.Fatalf("the page is %q", body)
 	}
-	origin := http.Header{"Origin": {"http://" + address}}
+	origin := http.Header{"Origin": {"http://" + address}, "Authorization": {"Bearer s3cret"}, "Cookie": {"id=s3cret"}}
 	d := websocket.Dialer{EnableCompression: true, HandshakeTimeout: 10 * time.Second}
 	c, _, err := d.Dial("ws://"+address+"/echo", origin)
 	ts.Check(err)

@@ -40,6 +40,7 @@ type rootFlags struct {
 	keepOrig  bool
 	allowHost []string
 	insecure  bool
+	redact    bool
 }
 
 // outputFlags choose how events are shown; every command that shows some has them.
@@ -117,8 +118,10 @@ func (f *rootFlags) registerRun(cmd *cobra.Command) {
 	s.BoolVar(&f.append, "append", false, "add to the --record file")
 	s.BoolVar(&f.noRecord, "no-record", false, "record nothing, which leaves nothing to inspect")
 	s.StringVar(&f.keep, "keep", "256MiB", "most `SIZE` of the temporary recording")
+	s.BoolVar(&f.redact, "redact", false, "leave credentials (Authorization, Cookie, tokens in URLs, …) out of the recording: same length, asterisks")
 	s.StringVar(&f.legs, "legs", "client", "which legs are recorded whole: `client` or both")
 	cmd.MarkFlagsMutuallyExclusive("record", "no-record")
+	cmd.MarkFlagsMutuallyExclusive("redact", "no-record")
 	cmd.MarkFlagsMutuallyExclusive("force", "append")
 	_ = cmd.MarkFlagFilename("record", "pcapng") // fails only for an unknown flag
 }

@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/proxy"
+	"github.com/wsproxy/wsproxy/record"
 	"github.com/wsproxy/wsproxy/ui"
 )
 
@@ -67,7 +69,7 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 			closeAll(p.listeners)
 			return nil, err
 		}
-		tap = p.recording.writer
+		tap = p.redaction(p.recording.writer)
 	}
 	p.server, err = proxy.New(proxy.Config{
 		Target: target, ConnectTo: f.connectTo, Header: headers,
@@ -79,6 +81,20 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 		return nil, errors.Join(usagef("", "%v", err), p.recording.close())
 	}
 	return p, nil
+}
+
+// redaction is the stage between the tap and the recording: it leaves credentials
+// out with --redact, and else warns of those in a recording that was asked for.
+func (p *proxying) redaction(w inspect.Sink) inspect.Sink {
+	switch {
+	case p.flags.redact:
+		return record.Redact(w)
+	case p.flags.record == "" || p.flags.output.quiet:
+		return w
+	}
+	return record.Detect(w, func(what []string) {
+		p.notices.logf("warning: the recording holds credentials (%s); --redact leaves them out", inspect.Visible([]byte(strings.Join(what, ", ")), 0))
+	})
 }
 
 // watchUntilEnd serves until the user has seen enough, then ends everything in
