@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -113,7 +114,7 @@ func Create(o Options) (*Writer, error) {
 	w.more.L, w.room.L = &w.mu, &w.mu
 	w.status.Path = o.Path
 	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
+	if err != nil && !errors.Is(err, syscall.ESPIPE) { // a pipe has no place to seek to
 		return nil, errors.Join(err, f.Close())
 	}
 	out, err := newSection(f, size, o.Version)
@@ -141,23 +142,33 @@ func openFile(o Options) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	ok, err := lock(f)
-	if err == nil && !ok {
-		err = &LockedError{o.Path}
-	}
-	if err == nil {
-		var keep int64
-		if o.Append {
-			keep, err = wholeBlocks(f)
-		}
-		if err == nil {
-			err = f.Truncate(keep)
-		}
-	}
-	if err != nil {
+	if err := claim(f, o); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// claim locks a file and cuts it to what may stay in it. A device or a pipe is
+// written to as it is.
+func claim(f *os.File, o Options) error {
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		return err
+	}
+	ok, err := lock(f)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return &LockedError{o.Path}
+	}
+	var keep int64
+	if o.Append {
+		if keep, err = wholeBlocks(f); err != nil {
+			return err
+		}
+	}
+	return f.Truncate(keep)
 }
 
 // Status answers how the recording stands now.
@@ -362,7 +373,11 @@ func (w *Writer) stop(out *section, why string) {
 func (w *Writer) finish(out *section) {
 	out.finish()
 	w.progress(out)
-	err := errors.Join(out.err, w.file.Sync(), w.file.Close())
+	err := out.err
+	if st, e := w.file.Stat(); e == nil && st.Mode().IsRegular() { // no device or pipe can be synced
+		err = errors.Join(err, w.file.Sync())
+	}
+	err = errors.Join(err, w.file.Close())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true

@@ -87,6 +87,16 @@ func nameLeftovers(dir string, n *notices) {
 	}
 }
 
+// readable says that what is written can be read back and shown: not from a
+// device or a pipe, whose other end it belongs to.
+func (r *recording) readable() bool {
+	if r == nil {
+		return false
+	}
+	st, err := os.Stat(r.path)
+	return err == nil && st.Mode().IsRegular()
+}
+
 // close ends the recording. The temporary one stays until farewell, since it
 // may still be read to its end.
 func (r *recording) close() error {
