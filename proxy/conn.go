@@ -10,9 +10,6 @@ import (
 	"github.com/wsproxy/wsproxy/inspect"
 )
 
-// bufferSize is how much is read at once.
-const bufferSize = 32 << 10
-
 // conn is one client connection and the server connection dialled for it. Two
 // goroutines relay: up (client to server, which also owns the connection) and,
 // once the server is dialled, down.
@@ -44,14 +41,14 @@ type conn struct {
 	downDone chan struct{}
 
 	mu       sync.Mutex
-	changed  sync.Cond // holding, queue or over
-	queue    []pending // requests whose final answer has not come
-	holding  bool      // client bytes wait for the answer to an upgrade
-	next     phase     // what they are, once it has come
-	roused   bool      // up is to look again, whatever it waits for
-	headBy   time.Time // when the request's head must have ended; zero: none has begun
-	over     bool      // sockets are closed or about to be
-	why      string    // of an end that is wsproxy's
+	changed  sync.Cond   // holding, queue or over
+	queue    []pending   // requests whose final answer has not come
+	holding  bool        // client bytes wait for the answer to an upgrade
+	next     phase       // what they are, once it has come
+	roused   bool        // up is to look again, whatever it waits for
+	headBy   time.Time   // when the request's head must have ended; zero: none has begun
+	over     atomic.Bool // set with mu held: sockets are closed or about to be
+	why      string      // of an end that is wsproxy's
 	legEnded [2][2]bool
 	legReset [2]bool
 }
@@ -97,6 +94,7 @@ func (c *conn) run() {
 			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()}})
 	}
 	c.up()
+	c.cancel() // nobody is left to be given a moment
 	if c.downDone != nil {
 		<-c.downDone
 	}
@@ -149,8 +147,8 @@ func (c *conn) idle() bool {
 // stop closes the connection from outside.
 func (c *conn) stop(why string) {
 	c.mu.Lock()
-	if !c.over {
-		c.over, c.why = true, why
+	if !c.over.Swap(true) {
+		c.why = why
 	}
 	c.changed.Broadcast()
 	c.mu.Unlock()
@@ -160,7 +158,7 @@ func (c *conn) stop(why string) {
 
 func (c *conn) closeSockets() {
 	c.mu.Lock()
-	c.over = true
+	c.over.Store(true)
 	up := c.upstream
 	c.changed.Broadcast()
 	c.mu.Unlock()
@@ -171,11 +169,7 @@ func (c *conn) closeSockets() {
 }
 
 // isOver says that the sockets are closed, so that an error is only its echo.
-func (c *conn) isOver() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.over
-}
+func (c *conn) isOver() bool { return c.over.Load() }
 
 // tap tells bytes, after they were read and before they are written.
 func (c *conn) tap(l inspect.Leg, d inspect.Dir, t time.Time, data []byte, boundary int) {
@@ -294,11 +288,10 @@ func (c *conn) afterCloseNotify(l inspect.Leg, d inspect.Dir, from *socket) {
 // is reset.
 func (c *conn) abort(l inspect.Leg, d inspect.Dir, how inspect.End, text string) {
 	c.mu.Lock()
-	if c.over {
+	if c.over.Swap(true) {
 		c.mu.Unlock()
 		return
 	}
-	c.over = true
 	c.changed.Broadcast()
 	c.mu.Unlock()
 	c.cancel()

@@ -11,12 +11,13 @@ import (
 // down moves bytes from the server to the client until the server's direction
 // has ended, or the connection has.
 func (c *conn) down() {
-	buf := make([]byte, bufferSize)
+	in := newIntake(c.upstream)
+	defer in.release()
 	for {
-		n, err := c.upstream.Read(buf)
-		if n > 0 {
-			c.bytes[inspect.ToClient].Add(int64(n))
-			if c.feedDown(time.Now(), buf[:n]); c.isOver() {
+		data, err := in.next()
+		if len(data) > 0 {
+			c.bytes[inspect.ToClient].Add(int64(len(data)))
+			if c.feedDown(time.Now(), data); c.isOver() {
 				return
 			}
 		}

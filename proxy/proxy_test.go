@@ -334,6 +334,29 @@ func TestEndings(t *testing.T) {
 	})
 }
 
+// A server that ends an HTTP connection gives the client a moment to end it too;
+// a client that does so at once is not waited for.
+func TestBothEndHTTP(t *testing.T) {
+	r := newRig(t, nil)
+	client := r.dial()
+	get := "GET / HTTP/1.1\r\nhOST: 127.0.0.1\r\n\r\n"
+	r.send(client, get)
+	server := r.accept()
+	r.expect(server, r.sent(get))
+	answer := "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+	r.send(server, answer)
+	start := time.Now()
+	_ = server.CloseWrite()
+	r.expect(client, answer)
+	r.expectEnd(client, false)
+	_ = client.Close()
+	r.expectEnd(server, false)
+	r.server.relays.Wait()
+	if d := time.Since(start); d >= lingerTime {
+		t.Errorf("the connection is over after %v", d)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
 		request, status, says string

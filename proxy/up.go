@@ -21,15 +21,16 @@ var past = time.Unix(1, 0)
 // up moves bytes from the client to the server until the client's direction has
 // ended, or the connection has.
 func (c *conn) up() {
-	buf := make([]byte, bufferSize)
+	in := newIntake(c.client)
+	defer in.release()
 	var held []byte
 	timed := false // a deadline for the head stands
 	for {
-		n, err := c.client.Read(buf)
-		if n > 0 {
+		data, err := in.next()
+		if len(data) > 0 {
 			now := time.Now()
-			c.bytes[inspect.ToServer].Add(int64(n))
-			if held = c.moveUp(now, buf[:n], held); c.isOver() {
+			c.bytes[inspect.ToServer].Add(int64(len(data)))
+			if held = c.moveUp(now, data, held); c.isOver() {
 				return
 			}
 			if started := c.req.phase == inHead && c.req.head.Started(); started != timed {
@@ -57,6 +58,9 @@ func (c *conn) up() {
 
 // moveUp passes on what was read; it answers the bytes that are held back.
 func (c *conn) moveUp(now time.Time, data, held []byte) []byte {
+	if c.req.phase == inSession {
+		return c.feedUp(now, data, nil) // what was held has gone before
+	}
 	c.mu.Lock()
 	holding := c.holding
 	c.mu.Unlock()
@@ -77,7 +81,7 @@ func (c *conn) moveUp(now time.Time, data, held []byte) []byte {
 func (c *conn) awaitAnswer() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.holding && !c.over {
+	for c.holding && !c.over.Load() {
 		c.changed.Wait()
 	}
 }
@@ -250,7 +254,7 @@ func (c *conn) connect() bool {
 		return false
 	}
 	c.mu.Lock()
-	over := c.over
+	over := c.over.Load()
 	c.upstream = s
 	c.mu.Unlock()
 	c.note(inspect.ServerLeg, inspect.ToServer, inspect.NoteLeg, inspect.LegNote{Kind: inspect.NoteLeg, Leg: inspect.ServerLeg,
@@ -357,7 +361,7 @@ func (c *conn) linger() {
 func (c *conn) drained() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.queue) > 0 && !c.over {
+	for len(c.queue) > 0 && !c.over.Load() {
 		c.changed.Wait()
 	}
 }

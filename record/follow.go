@@ -41,6 +41,27 @@ func Follow(ctx context.Context, path string, live <-chan struct{}, sink inspect
 	return err
 }
 
+// Check says whether Follow can read a file at all. Errors: the system's, or a
+// *FormatError.
+func Check(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() // read only
+	if classic(f) {
+		return nil
+	}
+	w := walker{r: f}
+	if _, err := w.next(); w.order == nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, errShort) {
+			err = &FormatError{0}
+		}
+		return err
+	}
+	return nil
+}
+
 // follower turns packets into chunks.
 type follower struct {
 	sink     inspect.Sink

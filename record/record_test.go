@@ -586,3 +586,30 @@ func FuzzWalker(f *testing.F) {
 		}
 	})
 }
+
+func TestCheck(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.pcapng")
+	w := create(t, Options{Path: path})
+	if err := Check(path); err != nil {
+		t.Errorf("a recording that has just begun: %v", err)
+	}
+	closed(t, w)
+	foreign := conversationWire(101).file(t, 0, 1)
+	if err := Check(foreign); err != nil {
+		t.Errorf("a pcap: %v", err)
+	}
+	for name, content := range map[string]string{"empty": "", "short": "\n\r\r\n\x1c", "text": "hello, this is text"} {
+		p := filepath.Join(dir, name)
+		if err := os.WriteFile(p, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var format *FormatError
+		if err := Check(p); !errors.As(err, &format) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := Check(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -21,6 +22,10 @@ type Options struct {
 	// chunks are dropped and counted, at Limit the recording stops.
 	Temporary bool
 	Limit     int64 // most bytes of a temporary recording; 0: 256 MiB
+
+	// OnStop, if set, is called once by the writing goroutine when the
+	// recording ends early: its limit is reached, or the disk is full.
+	OnStop func(why string)
 }
 
 // queueLimit is how many bytes wait for the disk before a recording that was
@@ -109,7 +114,7 @@ func Create(o Options) (*Writer, error) {
 	w.more.L, w.room.L = &w.mu, &w.mu
 	w.status.Path = o.Path
 	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
+	if err != nil && !errors.Is(err, syscall.ESPIPE) { // a pipe has no place to seek to
 		return nil, errors.Join(err, f.Close())
 	}
 	out, err := newSection(f, size, o.Version)
@@ -137,23 +142,33 @@ func openFile(o Options) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	ok, err := lock(f)
-	if err == nil && !ok {
-		err = &LockedError{o.Path}
-	}
-	if err == nil {
-		var keep int64
-		if o.Append {
-			keep, err = wholeBlocks(f)
-		}
-		if err == nil {
-			err = f.Truncate(keep)
-		}
-	}
-	if err != nil {
+	if err := claim(f, o); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// claim locks a file and cuts it to what may stay in it. A device or a pipe is
+// written to as it is.
+func claim(f *os.File, o Options) error {
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		return err
+	}
+	ok, err := lock(f)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return &LockedError{o.Path}
+	}
+	var keep int64
+	if o.Append {
+		if keep, err = wholeBlocks(f); err != nil {
+			return err
+		}
+	}
+	return f.Truncate(keep)
 }
 
 // Status answers how the recording stands now.
@@ -345,17 +360,24 @@ func (w *Writer) stop(out *section, why string) {
 	}
 	out.stop(why)
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.status.Stopped, w.status.Err = why, out.err
 	w.queue = batch{}
 	w.room.Broadcast()
+	w.mu.Unlock()
+	if w.options.OnStop != nil {
+		w.options.OnStop(why)
+	}
 }
 
 // finish ends the file, lets go of the lock and tells everybody.
 func (w *Writer) finish(out *section) {
 	out.finish()
 	w.progress(out)
-	err := errors.Join(out.err, w.file.Sync(), w.file.Close())
+	err := out.err
+	if st, e := w.file.Stat(); e == nil && st.Mode().IsRegular() { // no device or pipe can be synced
+		err = errors.Join(err, w.file.Sync())
+	}
+	err = errors.Join(err, w.file.Close())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true

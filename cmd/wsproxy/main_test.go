@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"talk": talk},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"talk": talk, "terminal": terminal},
 	})
 }
 
@@ -114,7 +114,7 @@ func converse(ts *testscript.TestScript, address string) {
 	if string(body) != "a page\n" {
 		ts.Fatalf("the page is %q", body)
 	}
-	origin := http.Header{"Origin": {"http://" + address}}
+	origin := http.Header{"Origin": {"http://" + address}, "Authorization": {"Bearer s3cret"}, "Cookie": {"id=s3cret"}}
 	d := websocket.Dialer{EnableCompression: true, HandshakeTimeout: 10 * time.Second}
 	c, _, err := d.Dial("ws://"+address+"/echo", origin)
 	ts.Check(err)

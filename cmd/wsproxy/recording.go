@@ -19,15 +19,16 @@ type recording struct {
 	writer    *record.Writer
 }
 
-func openRecording(f rootFlags, keep int64, stderr io.Writer) (*recording, error) {
-	o := record.Options{Path: f.record, Force: f.force, Append: f.append, Version: version}
+func openRecording(f rootFlags, keep int64, n *notices) (*recording, error) {
+	o := record.Options{Path: f.record, Force: f.force, Append: f.append, Version: version,
+		OnStop: func(why string) { n.logf("warning: the recording stops here, the traffic goes on: %s", why) }}
 	r := &recording{path: f.record}
 	if f.record == "" {
 		dir, err := temporaryDir()
 		if err != nil {
 			return nil, err
 		}
-		nameLeftovers(dir, stderr)
+		nameLeftovers(dir, n)
 		file, err := os.CreateTemp(dir, "wsproxy-*.pcapng") // mode 0600
 		if err != nil {
 			return nil, failf("--no-record does without", "cannot make a temporary recording: %v", cause(err))
@@ -73,7 +74,7 @@ func temporaryDir() (string, error) {
 
 // nameLeftovers offers what a killed run has left: temporary recordings that
 // nobody writes to.
-func nameLeftovers(dir string, stderr io.Writer) {
+func nameLeftovers(dir string, n *notices) {
 	left, _ := filepath.Glob(filepath.Join(dir, "wsproxy-*.pcapng")) // the pattern is well formed
 	for _, path := range left {
 		if st, err := os.Stat(path); err != nil || record.Live(path) {
@@ -82,8 +83,18 @@ func nameLeftovers(dir string, stderr io.Writer) {
 			_ = os.Remove(path) // nothing was recorded
 			continue
 		}
-		fmt.Fprintf(stderr, "wsproxy: a run that was killed left %s (wsproxy show opens it; delete it when done)\n", path)
+		n.logf("a run that was killed left %s (wsproxy show opens it; delete it when done)", path)
 	}
+}
+
+// readable says that what is written can be read back and shown: not from a
+// device or a pipe, whose other end it belongs to.
+func (r *recording) readable() bool {
+	if r == nil {
+		return false
+	}
+	st, err := os.Stat(r.path)
+	return err == nil && st.Mode().IsRegular()
 }
 
 // close ends the recording. The temporary one stays until farewell, since it
@@ -105,7 +116,7 @@ func (r *recording) farewell(stderr io.Writer, quiet bool) {
 		return
 	}
 	if st := r.writer.Status(); st.Stopped != "" {
-		fmt.Fprintf(stderr, "wsproxy: warning: the recording stopped early: %s\n", st.Stopped)
+		fmt.Fprintf(stderr, "wsproxy: warning: the recording is not whole, it stopped early: %s\n", st.Stopped)
 	}
 	if r.temporary {
 		_ = os.Remove(r.path) // what cannot be removed is named at the next start

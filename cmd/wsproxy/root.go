@@ -20,7 +20,8 @@ const shortHelp = `wsproxy stands between a WebSocket client and its server and 
   wsproxy show session.pcapng     look at a recording
   wsproxy explain 818537fa213d7f9f4d5158     take a frame apart, bit by bit
 
-wsproxy --help lists every command and flag.
+wsproxy demo plays it all without a server of yours. wsproxy --help lists every
+command and flag.
 `
 
 // rootFlags are the flags of a run that proxies.
@@ -39,6 +40,7 @@ type rootFlags struct {
 	keepOrig  bool
 	allowHost []string
 	insecure  bool
+	redact    bool
 }
 
 // outputFlags choose how events are shown; every command that shows some has them.
@@ -48,7 +50,7 @@ type outputFlags struct {
 
 func (o *outputFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.BoolVar(&o.plain, "plain", false, "print one line an event (the default)")
+	f.BoolVar(&o.plain, "plain", false, "print one line an event (the default where there is no terminal)")
 	f.BoolVar(&o.json, "json", false, "print one JSON object an event")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors")
 	f.BoolVar(&o.noColor, "no-color", false, "use no colours (also: NO_COLOR in the environment)")
@@ -91,11 +93,23 @@ is recorded as pcapng, which Wireshark opens and wsproxy show reads.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(showCmd(), explainCmd(), versionCmd())
+	cmd.AddCommand(showCmd(), explainCmd(), demoCmd(), versionCmd())
 	return cmd
 }
 
 func (f *rootFlags) register(cmd *cobra.Command) {
+	f.registerRun(cmd)
+	s := cmd.Flags()
+	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
+	s.StringVar(&f.connectTo, "connect-to", "", "dial `host:port` instead of the target's")
+	s.BoolVar(&f.keepHost, "keep-host", false, "pass the client's Host header on")
+	s.BoolVar(&f.keepOrig, "keep-origin", false, "pass an Origin or Referer that names wsproxy on")
+	s.StringArrayVar(&f.allowHost, "allow-host", nil, "accept requests for this `host` too, repeatable")
+	s.BoolVar(&f.insecure, "insecure", false, "do not verify the target's certificate")
+}
+
+// registerRun registers what every run that proxies has, whatever its target.
+func (f *rootFlags) registerRun(cmd *cobra.Command) {
 	f.output.register(cmd)
 	s := cmd.Flags()
 	s.StringArrayVar(&f.listen, "listen", nil, "`host:port` to listen on, repeatable; port 0 takes a free one (default: port 8080 or the next free one, on 127.0.0.1 and ::1)")
@@ -104,14 +118,10 @@ func (f *rootFlags) register(cmd *cobra.Command) {
 	s.BoolVar(&f.append, "append", false, "add to the --record file")
 	s.BoolVar(&f.noRecord, "no-record", false, "record nothing, which leaves nothing to inspect")
 	s.StringVar(&f.keep, "keep", "256MiB", "most `SIZE` of the temporary recording")
+	s.BoolVar(&f.redact, "redact", false, "leave credentials (Authorization, Cookie, tokens in URLs, …) out of the recording: same length, asterisks")
 	s.StringVar(&f.legs, "legs", "client", "which legs are recorded whole: `client` or both")
-	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
-	s.StringVar(&f.connectTo, "connect-to", "", "dial `host:port` instead of the target's")
-	s.BoolVar(&f.keepHost, "keep-host", false, "pass the client's Host header on")
-	s.BoolVar(&f.keepOrig, "keep-origin", false, "pass an Origin or Referer that names wsproxy on")
-	s.StringArrayVar(&f.allowHost, "allow-host", nil, "accept requests for this `host` too, repeatable")
-	s.BoolVar(&f.insecure, "insecure", false, "do not verify the target's certificate")
 	cmd.MarkFlagsMutuallyExclusive("record", "no-record")
+	cmd.MarkFlagsMutuallyExclusive("redact", "no-record")
 	cmd.MarkFlagsMutuallyExclusive("force", "append")
 	_ = cmd.MarkFlagFilename("record", "pcapng") // fails only for an unknown flag
 }

@@ -7,12 +7,16 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/proxy"
+	"github.com/wsproxy/wsproxy/record"
+	"github.com/wsproxy/wsproxy/ui"
 )
 
 // grace is how long open sessions may go on after the first signal.
@@ -27,6 +31,11 @@ type proxying struct {
 	listeners []net.Listener
 	server    *proxy.Server
 	recording *recording // nil with --no-record
+	notices   *notices
+
+	// clients are those that wsproxy plays itself; nil: they come from outside.
+	// The run ends when they are done.
+	clients func(context.Context) error
 }
 
 // runReverse is `wsproxy TARGET`.
@@ -50,21 +59,22 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 		return nil, err
 	}
 	p := &proxying{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), flags: f, target: target}
+	p.notices = &notices{out: p.err}
 	if p.listeners, err = listenOn(f.listen); err != nil {
 		return nil, err
 	}
 	var tap inspect.Sink
 	if !f.noRecord {
-		if p.recording, err = openRecording(f, keep, p.err); err != nil {
+		if p.recording, err = openRecording(f, keep, p.notices); err != nil {
 			closeAll(p.listeners)
 			return nil, err
 		}
-		tap = p.recording.writer
+		tap = p.redaction(p.recording.writer)
 	}
 	p.server, err = proxy.New(proxy.Config{
 		Target: target, ConnectTo: f.connectTo, Header: headers,
 		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
-		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, Tap: tap, Logf: p.logf,
+		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, Tap: tap, Logf: p.notices.logf,
 	})
 	if err != nil {
 		closeAll(p.listeners)
@@ -73,9 +83,18 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 	return p, nil
 }
 
-// logf prints a notice of the relay.
-func (p *proxying) logf(format string, args ...any) {
-	fmt.Fprintf(p.err, "wsproxy: "+format+"\n", args...)
+// redaction is the stage between the tap and the recording: it leaves credentials
+// out with --redact, and else warns of those in a recording that was asked for.
+func (p *proxying) redaction(w inspect.Sink) inspect.Sink {
+	switch {
+	case p.flags.redact:
+		return record.Redact(w)
+	case p.flags.record == "" || p.flags.output.quiet:
+		return w
+	}
+	return record.Detect(w, func(what []string) {
+		p.notices.logf("warning: the recording holds credentials (%s); --redact leaves them out", inspect.Visible([]byte(strings.Join(what, ", ")), 0))
+	})
 }
 
 // watchUntilEnd serves until the user has seen enough, then ends everything in
@@ -91,16 +110,26 @@ func (p *proxying) watchUntilEnd(ctx context.Context) error {
 	watching, stopWatching := context.WithCancel(context.Background())
 	defer stopWatching()
 	shown := p.view()
-	serving.Go(func() { watched <- shown.watch(watching, ctx) })
+	running, quitting := context.WithCancel(ctx)
+	defer quitting()
+	serving.Go(func() { watched <- shown.watch(watching, running) })
+	var playing sync.WaitGroup
+	played := make(chan error, 1)
+	if p.clients != nil {
+		playing.Go(func() { played <- p.clients(running) })
+	}
 
 	var err error
 	quit := false
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+	case err = <-played:
 	case err = <-watched:
 		quit = true
 	}
+	quitting()
+	playing.Wait()
 	// The server's own grace bounds this.
 	stopErr := p.server.Shutdown(context.WithoutCancel(ctx))
 	closeErr := p.recording.close()
@@ -130,8 +159,11 @@ func (p *proxying) announce() {
 	if p.flags.insecure {
 		fmt.Fprintln(p.err, "wsproxy: warning: the target's certificate is not verified (--insecure)")
 	}
-	if p.recording == nil {
+	switch {
+	case p.recording == nil:
 		fmt.Fprintln(p.err, "wsproxy: nothing is recorded (--no-record), so there is nothing to inspect")
+	case !p.recording.readable():
+		fmt.Fprintf(p.err, "wsproxy: %s is no file that can be read back, so there is nothing to inspect here\n", p.recording.path)
 	}
 	fmt.Fprintln(p.err, "ready")
 }
@@ -140,9 +172,40 @@ func openURL(l net.Listener) string { return "http://" + l.Addr().String() }
 
 // view is what is shown of this run.
 func (p *proxying) view() *view {
-	v := &view{flags: p.flags.output, out: p.out, err: p.err}
-	if p.recording != nil {
+	v := &view{flags: p.flags.output, out: p.out, err: p.err, goesOn: true, notices: p.notices}
+	if p.recording.readable() {
 		v.path, v.live = p.recording.path, p.recording.writer.Watch()
 	}
+	at := p.listeners[0].Addr().String()
+	v.options = ui.Options{Title: at + " → " + p.target.String(), Status: p.status}
+	if s := p.target.Scheme; s == "http" || s == "https" {
+		v.options.Open = "open http://" + reachable(p.listeners[0].Addr()) + "/ → " + p.target.String()
+	}
 	return v
+}
+
+// status is what the screen says of the proxy and its recording.
+func (p *proxying) status() ui.Status {
+	st := ui.Status{Bytes: p.server.Stats().Bytes}
+	if p.flags.insecure {
+		st.Warnings = append(st.Warnings, "certificate not verified (--insecure)")
+	}
+	if p.recording == nil {
+		return st
+	}
+	r := p.recording.writer.Status()
+	st.RecordingBytes, st.Recording = r.Bytes, "temporary"
+	if !p.recording.temporary {
+		st.Recording = filepath.Base(p.recording.path)
+	}
+	switch {
+	case r.Stopped != "":
+		st.Warnings = append(st.Warnings, "the recording stopped: "+r.Stopped)
+	case r.Waiting:
+		st.Warnings = append(st.Warnings, "the traffic waits for the disk")
+	}
+	if r.Dropped > 0 {
+		st.Warnings = append(st.Warnings, fmt.Sprintf("%d bytes were not recorded", r.Dropped))
+	}
+	return st
 }

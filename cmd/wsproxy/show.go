@@ -1,8 +1,11 @@
 package main
 
 import (
+	"path/filepath"
+
 	"github.com/spf13/cobra"
 	"github.com/wsproxy/wsproxy/record"
+	"github.com/wsproxy/wsproxy/ui"
 )
 
 func showCmd() *cobra.Command {
@@ -10,15 +13,17 @@ func showCmd() *cobra.Command {
 	var follow bool
 	cmd := &cobra.Command{
 		Use:   "show FILE",
-		Short: "Show a recording: as lines or as JSON",
+		Short: "Show a recording: on the screen, as lines or as JSON",
 		Long: `Show a recording that wsproxy made, or a capture of plain ws:// traffic that
-tcpdump or Wireshark made (pcapng or pcap): one line an event, or one JSON object.`,
+tcpdump or Wireshark made (pcapng or pcap): on the screen in a terminal, otherwise
+one line or one JSON object an event.`,
 		Example: `  wsproxy show session.pcapng
   wsproxy show --json session.pcapng | jq 'select(.op == "close")'
   wsproxy show --follow session.pcapng    # while another wsproxy writes it`,
 		Args: exactly(1, "one FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			v := &view{flags: o, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), path: args[0]}
+			v := &view{flags: o, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), path: args[0],
+				options: ui.Options{Title: filepath.Base(args[0])}}
 			if follow {
 				v.live = record.Poll(cmd.Context(), args[0])
 			}

@@ -3,52 +3,102 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/inspect/lint"
 	"github.com/wsproxy/wsproxy/record"
+	"github.com/wsproxy/wsproxy/ui"
 	"github.com/wsproxy/wsproxy/ui/plain"
 	"golang.org/x/term"
 )
 
-// view shows a recording, live or finished: as lines, as JSON, or only in its
-// summary.
+// view shows a recording, live or finished: on a screen, as lines, as JSON, or
+// only in its summary.
 type view struct {
 	flags    outputFlags
 	out, err io.Writer
 	path     string          // of the recording; empty: there is none
 	live     <-chan struct{} // ticks when it grows; nil: it is finished
+	options  ui.Options      // of the screen
+	goesOn   bool            // a run is behind it, which does not end with the recording
+	notices  *notices        // held back while the screen is open; nil: there are none
 
 	printer *plain.Printer
+	store   *record.Store // what the screen shows; nil without one
 }
 
 func (o *outputFlags) color(out io.Writer) bool {
-	return !o.noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && isTerminal(out)
+	return o.colors() && os.Getenv("TERM") != "dumb" && isTerminal(out)
 }
+
+func (o *outputFlags) colors() bool { return !o.noColor && os.Getenv("NO_COLOR") == "" }
 
 func isTerminal(f any) bool {
 	file, ok := f.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
 
-// watch shows events until the recording ends; without one it waits for quit.
-// reading ends it at once.
+// screen says that events are shown on a screen rather than printed.
+func (o *outputFlags) screen(out io.Writer) bool {
+	return !o.plain && !o.json && !o.quiet && isTerminal(out) && isTerminal(os.Stdin) && os.Getenv("TERM") != "dumb"
+}
+
+// watch shows events. On a screen it returns when the user leaves; printing, when
+// the recording has ended and, of a run that goes on, quit has too: a recording
+// that stops early stops nothing else. The end of reading ends it at once.
 func (v *view) watch(reading, quit context.Context) error {
-	v.printer = plain.New(v.out, plain.Options{
-		JSON: v.flags.json, Color: v.flags.color(v.out), Exchanges: v.flags.exchanges,
-		Quiet: v.flags.quiet,
-	})
 	if v.path == "" {
 		<-quit.Done()
 		return nil
 	}
-	return v.follow(reading)
+	if v.flags.screen(v.out) {
+		if err := v.draw(reading, quit); !errors.Is(err, ui.ErrNoTerminal) {
+			return err
+		}
+		fmt.Fprintln(v.err, "wsproxy: this terminal cannot show the screen; lines are printed instead")
+	}
+	v.printer = plain.New(v.out, plain.Options{
+		JSON: v.flags.json, Color: v.flags.color(v.out), Exchanges: v.flags.exchanges,
+		Quiet: v.flags.quiet,
+	})
+	if err := v.print(reading); err != nil {
+		return err
+	}
+	if v.goesOn {
+		<-quit.Done()
+	}
+	return nil
 }
 
-// follow prints events as the recording grows.
-func (v *view) follow(ctx context.Context) error {
+// draw opens the screen. The store stays open for the summary.
+func (v *view) draw(reading, quit context.Context) error {
+	if err := record.Check(v.path); err != nil {
+		return fileError(v.path, err)
+	}
+	s, err := record.OpenStore(reading, v.path, v.live, lint.All()...)
+	if err != nil {
+		return fileError(v.path, err)
+	}
+	o := v.options
+	o.Live, o.NoColor = v.live != nil, !v.flags.colors()
+	v.notices.hold()
+	err = ui.Run(quit, s, o)
+	v.notices.release()
+	if errors.Is(err, ui.ErrNoTerminal) {
+		return errors.Join(err, s.Close())
+	}
+	v.store = s
+	if errors.Is(err, ui.ErrInterrupt) {
+		return &exitError{code: exitInterrupt}
+	}
+	return errors.Join(err, fileError(v.path, s.Progress().Err))
+}
+
+// print prints events as the recording grows.
+func (v *view) print(ctx context.Context) error {
 	in := &inspect.Inspector{
 		Judges: lint.All(), Emit: v.printer.Event,
 		After: func(*inspect.Conn) { v.printer.Flush() },
@@ -56,10 +106,19 @@ func (v *view) follow(ctx context.Context) error {
 	return fileError(v.path, record.Follow(ctx, v.path, v.live, in))
 }
 
-// summary tells how each session ended.
+// summary tells how each session ended. The recording of a run must have ended.
 func (v *view) summary(w io.Writer) {
-	if !v.flags.quiet && v.path != "" {
-		v.printer.Summary(w)
+	switch {
+	case v.store != nil:
+		if v.goesOn {
+			<-v.store.Done() // what came last is told too
+		}
+		_ = v.store.Close() // read only
+		sum := plain.SummaryOf(v.store)
+		sum.Print(w)
+	case v.printer != nil && !v.flags.quiet:
+		sum := v.printer.Summary()
+		sum.Print(w)
 	}
 }
 
@@ -69,7 +128,7 @@ func fileError(path string, err error) error {
 	var damaged *record.DamagedError
 	var format *record.FormatError
 	switch {
-	case err == nil, errors.Is(err, context.Canceled):
+	case err == nil, errors.Is(err, context.Canceled): // whoever stopped it knows
 		return nil
 	case errors.Is(err, os.ErrNotExist):
 		return failf("", "there is no file %s", path)

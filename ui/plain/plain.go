@@ -4,7 +4,6 @@ package plain
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -31,10 +30,7 @@ type Printer struct {
 	wait    *inspect.Frame            // its message follows and is printed with it
 	found   []inspect.Finding         // of that frame
 	message *inspect.Message
-	refused int
-	ends    []string
-	ended   int
-	counts  struct{ sessions, exchanges, frames, findings int }
+	sum     Summary
 }
 
 // New makes a Printer that writes to w.
@@ -45,9 +41,6 @@ func New(w io.Writer, o Options) *Printer {
 // summaryLimit bounds the data that a line shows, in bytes.
 const summaryLimit = 120
 
-// namedEnds is how many sessions the summary names.
-const namedEnds = 20
-
 // Event prints one event. A frame is printed when what belongs to it is known:
 // at the next frame or Flush.
 func (p *Printer) Event(_ *inspect.Conn, e inspect.Event) {
@@ -56,7 +49,7 @@ func (p *Printer) Event(_ *inspect.Conn, e inspect.Event) {
 	switch e := e.(type) {
 	case *inspect.Frame:
 		p.settle()
-		p.counts.frames++
+		p.sum.Frames++
 		f := *e
 		p.wait = &f
 	case *inspect.Message:
@@ -66,7 +59,7 @@ func (p *Printer) Event(_ *inspect.Conn, e inspect.Event) {
 			p.message = &m
 		}
 	case *inspect.Finding:
-		p.counts.findings++
+		p.sum.Findings++
 		if p.wait != nil && e.Frame == p.wait.N {
 			p.found = append(p.found, *e)
 			return
@@ -90,39 +83,37 @@ func (p *Printer) keep() int {
 func (p *Printer) other(e inspect.Event) {
 	switch e := e.(type) {
 	case *inspect.Opened:
-		p.counts.sessions++
+		p.sum.Sessions++
 		h := e.Handshake
 		var ext []string
 		for _, x := range h.Ext {
 			ext = append(ext, x.String())
 		}
-		p.put(record{Time: e.Time, Session: p.number(e.Session), Event: "open", Status: 101, Path: h.Path(),
+		p.put(entry{Time: e.Time, Session: p.number(e.Session), Event: "open", Status: 101, Path: h.Path(),
 			Subprotocol: h.Subprotocol, Extensions: strings.Join(ext, ", ")})
 	case *inspect.Refused:
-		p.counts.sessions++
-		p.refused++
-		r := record{Time: e.Time, Session: p.number(e.Session), Event: "refused", Path: e.Handshake.Path(), Text: e.Reason}
+		r := entry{Time: e.Time, Session: p.number(e.Session), Event: "refused", Path: e.Handshake.Path(), Text: e.Reason}
 		if e.Handshake.Response != nil {
 			r.Status = e.Handshake.Response.Status
 		}
 		p.put(r)
-		p.end(r.Session, "refused: "+e.Reason)
+		p.sum.refuse(r.Session, e.Reason)
 	case *inspect.Closed:
-		p.put(record{Time: e.Time, Session: p.number(e.Session), Event: "end", Word: e.Word, Text: e.Text})
-		p.end(p.number(e.Session), e.Text)
+		p.put(entry{Time: e.Time, Session: p.number(e.Session), Event: "end", Word: e.Word, Text: e.Text})
+		p.sum.end(p.number(e.Session), e.Text)
 	case *inspect.Altered:
-		p.put(record{Time: e.Note.Time, Session: p.number(e.Session), Event: "altered", Frame: e.Frame, Text: string(e.Note.JSON)})
+		p.put(entry{Time: e.Note.Time, Session: p.number(e.Session), Event: "altered", Frame: e.Frame, Text: string(e.Note.JSON)})
 	case *inspect.Exchange:
 		p.exchange(e)
 	}
 }
 
 func (p *Printer) exchange(e *inspect.Exchange) {
-	p.counts.exchanges++
+	p.sum.Exchanges++
 	if !p.options.Exchanges {
 		return
 	}
-	r := record{Time: e.Time, Event: "http", Text: e.Error, Up: e.Up.Size, Down: e.Down.Size}
+	r := entry{Time: e.Time, Event: "http", Text: e.Error, Up: e.Up.Size, Down: e.Down.Size}
 	if e.Request != nil {
 		r.Method, r.Path = e.Request.Method, e.Request.Target
 	}
@@ -130,13 +121,6 @@ func (p *Printer) exchange(e *inspect.Exchange) {
 		r.Status = e.Response.Status
 	}
 	p.put(r)
-}
-
-func (p *Printer) end(s int, text string) {
-	p.ended++
-	if len(p.ends) < namedEnds {
-		p.ends = append(p.ends, fmt.Sprintf("s%d  %s", s, inspect.Visible([]byte(text), 0)))
-	}
 }
 
 func (p *Printer) number(id inspect.SessionID) int {
@@ -149,7 +133,7 @@ func (p *Printer) number(id inspect.SessionID) int {
 }
 
 func (p *Printer) finding(f *inspect.Finding) {
-	p.put(record{Time: f.Time, Session: p.number(f.Session), Event: "finding", Frame: f.Frame, Findings: []found{findingOf(f)}})
+	p.put(entry{Time: f.Time, Session: p.number(f.Session), Event: "finding", Frame: f.Frame, Findings: []found{findingOf(f)}})
 }
 
 // settle prints the frame that waits.
@@ -158,7 +142,7 @@ func (p *Printer) settle() {
 	if f == nil {
 		return
 	}
-	r := record{Time: f.Last, Session: p.number(f.Session), Event: "frame", Frame: f.N, Dir: ">", Op: f.Header.Opcode().String(),
+	r := entry{Time: f.Last, Session: p.number(f.Session), Event: "frame", Frame: f.N, Dir: ">", Op: f.Header.Opcode().String(),
 		Length: f.Header.Length(), Flags: flags(f)}
 	if f.Dir == inspect.ToClient {
 		r.Dir = "<"
@@ -187,7 +171,7 @@ func flags(f *inspect.Frame) string {
 	return strings.Join(all, " ")
 }
 
-func (p *Printer) put(r record) {
+func (p *Printer) put(r entry) {
 	if p.options.Quiet {
 		return
 	}
@@ -210,19 +194,12 @@ func (p *Printer) Flush() {
 	_ = p.out.Flush() // see put
 }
 
-// Summary says how each session ended and how much there was.
-func (p *Printer) Summary(w io.Writer) {
+// Summary is what was printed, summed up.
+func (p *Printer) Summary() Summary {
 	p.Flush()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, e := range p.ends {
-		fmt.Fprintln(w, e)
-	}
-	if more := p.ended - len(p.ends); more > 0 {
-		fmt.Fprintf(w, "and %d more sessions\n", more)
-	}
-	fmt.Fprintf(w, "%d sessions (%d refused), %d frames, %d findings, %d HTTP exchanges\n",
-		p.counts.sessions, p.refused, p.counts.frames, p.counts.findings, p.counts.exchanges)
+	return p.sum
 }
 
 // stamp is a time of day to the millisecond.

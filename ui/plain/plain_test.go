@@ -2,12 +2,15 @@ package plain
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/inspect/lint"
+	"github.com/wsproxy/wsproxy/record"
 )
 
 const (
@@ -21,6 +24,13 @@ func printed(t *testing.T, o Options) (lines, summary string) {
 	var out, sum bytes.Buffer
 	p := New(&out, o)
 	in := &inspect.Inspector{Judges: lint.All(), Emit: p.Event}
+	talk(in)
+	total := p.Summary()
+	total.Print(&sum)
+	return out.String(), sum.String()
+}
+
+func talk(in inspect.Sink) {
 	in.Open(inspect.ConnInfo{ID: 1})
 	in.Chunk(inspect.Chunk{Conn: 1, Dir: inspect.ToServer, Data: []byte(request)})
 	in.Chunk(inspect.Chunk{Conn: 1, Dir: inspect.ToClient, Data: []byte(answer)})
@@ -29,8 +39,31 @@ func printed(t *testing.T, o Options) (lines, summary string) {
 	for _, d := range []inspect.Dir{inspect.ToServer, inspect.ToClient} {
 		in.End(inspect.Ended{Conn: 1, Dir: d, How: inspect.Fin})
 	}
-	p.Summary(&sum)
-	return out.String(), sum.String()
+}
+
+// The screen's summary, from the store, is that of the lines.
+func TestSummaryOfAStore(t *testing.T) {
+	_, want := printed(t, Options{})
+	path := filepath.Join(t.TempDir(), "a.pcapng")
+	w, err := record.Create(record.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	talk(w)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := record.OpenStore(context.Background(), path, nil, lint.All()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	<-s.Done()
+	var got bytes.Buffer
+	sum := SummaryOf(s)
+	if sum.Print(&got); got.String() != want {
+		t.Errorf("%s\nwant\n%s", got.String(), want)
+	}
 }
 
 func TestLines(t *testing.T) {
@@ -49,7 +82,7 @@ func TestLines(t *testing.T) {
 	if strings.ContainsAny(lines+summary, "\x1b\x07") {
 		t.Errorf("a control character reached the terminal:\n%q", lines)
 	}
-	if !strings.Contains(summary, "1 sessions (0 refused), 3 frames") {
+	if !strings.Contains(summary, "1 session (0 refused), 3 frames, 1 finding, 0 HTTP exchanges") {
 		t.Errorf("summary %q", summary)
 	}
 }

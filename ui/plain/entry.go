@@ -8,8 +8,8 @@ import (
 	"github.com/wsproxy/wsproxy/inspect"
 )
 
-// record is one line: its JSON keys are documented in docs/output.md.
-type record struct {
+// entry is one line: its JSON keys are documented in docs/output.md.
+type entry struct {
 	Time        time.Time `json:"time"`
 	Session     int       `json:"session,omitempty"`
 	Event       string    `json:"event"` // open, refused, frame, finding, altered, end, http
@@ -47,7 +47,7 @@ type found struct {
 func findingOf(f *inspect.Finding) found { return found{f.ID, f.Clause, f.Severity, f.Detail} }
 
 // message adds what a frame's message says.
-func (r *record) message(m *inspect.Message) {
+func (r *entry) message(m *inspect.Message) {
 	r.Size, r.shown = m.Size, inspect.Summary(m, summaryLimit)
 	switch {
 	case m.Undecodable:
@@ -68,8 +68,8 @@ func (r *record) message(m *inspect.Message) {
 	}
 }
 
-// line is the record for people. Everything a peer said is made visible.
-func (r *record) line(color bool) string {
+// line is the entry for people. Everything a peer said is made visible.
+func (r *entry) line(color bool) string {
 	var b strings.Builder
 	b.WriteString(stamp(r.Time))
 	session := "-"

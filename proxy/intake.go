@@ -1,0 +1,84 @@
+package proxy
+
+import (
+	"net"
+	"sync"
+	"syscall"
+)
+
+// Sizes of the buffers that bytes are read into. A direction that fills the small
+// one is read with the large one until it no longer does.
+const (
+	smallBuffer = 16 << 10
+	largeBuffer = 256 << 10
+)
+
+var (
+	smallBuffers = sync.Pool{New: func() any { return new([smallBuffer]byte) }}
+	largeBuffers = sync.Pool{New: func() any { return new([largeBuffer]byte) }}
+)
+
+// intake reads a socket and holds a buffer only while there are bytes in it: one
+// that waits costs nothing. That takes a look below net.Conn; where there is
+// none, as under TLS, the buffer waits with the reader. It belongs to the
+// goroutine that reads.
+type intake struct {
+	conn net.Conn
+	raw  syscall.RawConn // nil: read conn
+	take func(fd uintptr) bool
+
+	large bool
+	buf   []byte // from a pool; nil: none is held
+	n     int
+	err   error
+}
+
+func newIntake(s *socket) *intake {
+	in := &intake{conn: s.Conn}
+	if s.tls == nil {
+		in.raw = rawConn(s.tcp)
+		in.take = in.readFD // made once: a closure for each read would be an allocation
+	}
+	return in
+}
+
+// next waits for bytes and answers them; they are valid until the next call. The
+// error is that of net.Conn's Read.
+func (in *intake) next() ([]byte, error) {
+	in.large = in.n == len(in.buf) && in.n > 0 || in.large && in.n > smallBuffer
+	in.n, in.err = 0, nil
+	if in.raw == nil {
+		in.hold()
+		in.n, in.err = in.conn.Read(in.buf)
+		return in.buf[:in.n], in.err
+	}
+	in.release()
+	if err := in.raw.Read(in.take); err != nil {
+		return nil, err
+	}
+	return in.buf[:in.n], in.err
+}
+
+// hold takes a buffer of the size that is wanted now.
+func (in *intake) hold() {
+	if in.buf != nil && (len(in.buf) == largeBuffer) == in.large {
+		return
+	}
+	in.release()
+	if in.large {
+		in.buf = largeBuffers.Get().(*[largeBuffer]byte)[:]
+	} else {
+		in.buf = smallBuffers.Get().(*[smallBuffer]byte)[:]
+	}
+}
+
+// release gives the buffer back.
+func (in *intake) release() {
+	switch len(in.buf) {
+	case smallBuffer:
+		smallBuffers.Put((*[smallBuffer]byte)(in.buf))
+	case largeBuffer:
+		largeBuffers.Put((*[largeBuffer]byte)(in.buf))
+	}
+	in.buf = nil
+}
