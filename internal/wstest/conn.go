@@ -72,9 +72,9 @@ func newConn(ctx context.Context, tcp *net.TCPConn, r *bufio.Reader) *Conn {
 	return &Conn{TCPConn: tcp, r: r, stop: context.AfterFunc(ctx, func() { _ = tcp.Close() })}
 }
 
-// Accept takes over a request's connection and agrees to the upgrade. It ends
-// with ctx at the latest; the caller closes it.
-func Accept(ctx context.Context, w http.ResponseWriter, r *http.Request) (*Conn, error) {
+// Accept takes over a request's connection and agrees to the upgrade, with extra
+// header lines. It ends with ctx at the latest; the caller closes it.
+func Accept(ctx context.Context, w http.ResponseWriter, r *http.Request, extra string) (*Conn, error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func Accept(ctx context.Context, w http.ResponseWriter, r *http.Request) (*Conn,
 		return nil, errors.Join(errors.New("a raw peer needs TCP"), nc.Close())
 	}
 	c := newConn(ctx, tcp, rw.Reader)
-	if err := c.Send([]byte(UpgradeResponse(r.Header.Get("Sec-WebSocket-Key"), ""))); err != nil {
+	if err := c.Send([]byte(UpgradeResponse(r.Header.Get("Sec-WebSocket-Key"), extra))); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil

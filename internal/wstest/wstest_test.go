@@ -63,7 +63,7 @@ func TestPeers(t *testing.T) {
 			Echo(w, r)
 			return
 		}
-		c, err := Accept(r.Context(), w, r)
+		c, err := Accept(r.Context(), w, r, "")
 		if err != nil {
 			t.Error(err)
 			return
