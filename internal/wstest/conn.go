@@ -51,8 +51,12 @@ func Open(ctx context.Context, addr string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(ctx, c, bufio.NewReader(c)), nil
+	return NewConn(ctx, c), nil
 }
+
+// NewConn makes a raw peer of a connection that was accepted. It ends with ctx
+// at the latest.
+func NewConn(ctx context.Context, c *net.TCPConn) *Conn { return newConn(ctx, c, bufio.NewReader(c)) }
 
 // Dial opens a WebSocket at path of addr. An answer other than 101 is an error
 // that holds its status line.

@@ -91,7 +91,7 @@ func TestJSONIsHarmless(t *testing.T) {
 		"\u009b2J\u0085": `"\u009b2J\u0085"`,
 		"del\x7f":        `"del\u007f"`,
 		"\u202egnp.exe":  `"\u202egnp.exe"`,
-		"grüße ✓ 日本 😀":    `"grüße ✓ 日本 😀"`,
+		"grüße ✓ 日本 😀":   `"grüße ✓ 日本 😀"`,
 	} {
 		js, err := json.Marshal(in)
 		if err != nil {
