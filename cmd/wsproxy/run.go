@@ -194,9 +194,9 @@ func (p *proxying) status() ui.Status {
 		return st
 	}
 	r := p.recording.writer.Status()
-	st.RecordingBytes, st.Recording = r.Bytes, "temporary"
-	if !p.recording.temporary {
-		st.Recording = filepath.Base(p.recording.path)
+	st.RecordingBytes, st.Recording = r.Bytes, filepath.Base(p.recording.path)
+	if p.recording.temporary {
+		st.Recording = "temporary"
 	}
 	switch {
 	case r.Stopped != "":
