@@ -131,9 +131,18 @@ func (x *indexer) event(c *inspect.Conn, e inspect.Event) {
 			x.inSession(c, ix.session, e)
 		}
 	}
-	if c.Over() {
-		delete(s.conns, c.Info().ID)
+}
+
+// after lets go of a connection that is over. Its last chunk or end may lead to
+// several events, so that it is not for event to do.
+func (x *indexer) after(c *inspect.Conn) {
+	if !c.Over() {
+		return
 	}
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c.Info().ID)
 }
 
 func (s *Store) add(what Session, ix *indexed) *session {

@@ -123,7 +123,7 @@ func OpenStore(ctx context.Context, path string, live <-chan struct{}, judges ..
 	s := &Store{path: path, file: f, side: &side{}, stop: stop, done: make(chan struct{}),
 		conns: map[inspect.ConnID]*indexed{}, windows: newWindows(), lines: map[lineKey]string{}}
 	in := &indexer{store: s, inspector: inspect.Inspector{Judges: judges}}
-	in.inspector.Emit, in.inspector.Each = in.event, in.chunk
+	in.inspector.Emit, in.inspector.Each, in.inspector.After = in.event, in.chunk, in.after
 	go func() {
 		defer close(s.done)
 		err := Follow(ctx, path, live, in)

@@ -235,3 +235,18 @@ func (d *driver) ends() error {
 }
 
 func splitLines(s string) []string { return strings.Split(strings.TrimSuffix(s, "\n"), "\n") }
+
+// keysNow presses keys and waits for nothing; \r is Enter, \x1b is Esc.
+func (d *driver) keysNow(script string) {
+	d.t.Helper()
+	for _, r := range script {
+		switch r {
+		case '\r':
+			d.sim.InjectKey(tcell.KeyEnter, 0, tcell.ModNone)
+		case '\x1b':
+			d.sim.InjectKey(tcell.KeyEscape, 0, tcell.ModNone)
+		default:
+			d.sim.InjectKey(tcell.KeyRune, r, tcell.ModNone)
+		}
+	}
+}

@@ -96,9 +96,18 @@ func TestFollowNextSession(t *testing.T) {
 	p.connect().open("/four", "", "").down("fourth")
 	d.has("fourth")
 
+	r := p.connect() // a refused one is over at once
+	r.say(inspect.ToServer, "GET /no HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+	r.say(inspect.ToClient, "HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n")
+	d.has("SESSIONS 5", "fourth").keys("G").has("GET /no")
+	last := p.connect().open("/last", "", "")
+	last.down("and on")
+	d.has("and on")
+
 	d.keys("<Enter>k").has("F follows")
+	last.end(inspect.ToServer, inspect.Fin)
 	p.connect().open("/five", "", "").down("fifth")
-	d.has("SESSIONS 5", "3 open").hasNot("fifth")
+	d.has("SESSIONS 7", "3 open").hasNot("fifth")
 }
 
 // Where one was in a session is where one comes back to.
@@ -119,6 +128,7 @@ func TestExchanges(t *testing.T) {
 	d.keys("jH").has("GET /app.js", "and 1 HTTP", "Refused: 403") // still on the refused one
 	d.keys("g").has("GET /app.js").keys("<Enter>j").has("200 OK", "console.log()"[:12])
 	d.keys("qH").hasNot("app.js").has("connection_init")
+	drive(t, p.store(false), Options{Exchanges: true}, 80, 24).has("GET /app.js").keys("H").hasNot("app.js")
 }
 
 // A recording without a session says so, and what is hidden.

@@ -95,7 +95,7 @@ func TestLayoutIsLinear(t *testing.T) {
 		"marks": "\u0301", "bad bytes": "\xff", "wide": "日", "new lines": "\n", "spaces": " ", "backslashes": `"\`, "flags": "🇩", "joiners": "\u200d"} {
 		b := []byte("[" + strings.Repeat(unit, n/len(unit)))
 		start := time.Now()
-		for _, f := range []func(*page){func(p *page) { p.json(b) }, func(p *page) { p.text(b) }, func(p *page) { p.dump(b) }} {
+		for _, f := range []func(*page){func(p *page) { p.json(b) }, func(p *page) { p.text(b) }} {
 			p := &page{width: 80}
 			f(p)
 			if lines := p.wrapped(); len(lines) == 0 {

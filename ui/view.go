@@ -61,6 +61,7 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 	v := &view{Box: tview.NewBox(), ctx: ctx, stop: stop, app: tview.NewApplication(), screen: screen, source: src, options: o,
 		palette: newPalette(!o.NoColor), follow: o.Live, drawing: make(chan struct{}), over: make(chan struct{})}
 	v.frames.session = -1
+	v.sessions.all = o.Exchanges
 	v.reader = newReader(src, v.wake)
 	v.app.SetInputCapture(v.capture)
 	return v
@@ -138,7 +139,7 @@ func (v *view) update(l *layout) {
 	s, f := &v.sessions, &v.frames
 	wasLast := s.n > 0 && s.cursor == s.n-1
 	s.resize(s.rows(), l.pane[onSessions].body().h)
-	if v.follow && wasLast && !s.atEnd() && f.session >= 0 && v.source.Session(f.session).Closed != nil {
+	if v.follow && wasLast && !s.atEnd() && f.session >= 0 && !s.open[f.session] {
 		s.end() // the session that was followed is over
 	}
 	on := s.selected()
