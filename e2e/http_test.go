@@ -68,6 +68,7 @@ func site(next <-chan struct{}) http.Handler {
 			_ = c.Close()
 		}
 	})
+	handle("/", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "not there", http.StatusNotFound) })
 	handle("/events", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for i := 1; ; i++ {
@@ -163,6 +164,7 @@ func TestPageAndSocket(t *testing.T) {
 		t.Errorf("the page is %q, %v", body, err)
 	}
 	talkTo(t, proxy.addr, "/socket", "hello from a page")
+	proxy.stdout.wait(t, "s1  end ", 1)
 	// Somebody else's page is refused by gorilla, as it would be without wsproxy.
 	d := websocket.Dialer{NetDialContext: new(wstest.Dialer).DialContext, HandshakeTimeout: patience}
 	if _, r, err := d.Dial("ws://"+proxy.addr+"/socket", http.Header{"Origin": {"http://evil.example"}}); err == nil || r == nil || r.StatusCode != 403 {
