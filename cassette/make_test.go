@@ -177,7 +177,7 @@ func TestFrom(t *testing.T) {
 			x.open().up(masked(0x01, `{"a"`)).down("\x81\x01x").up(masked(0x89, "p")).up(masked(0x80, `:1}`))
 		}, []string{opened, "1 < text x", "1 > ping p", `1 > json {"a":1} frames=[4 3]`}},
 		{"compressed with the window kept", func(x *tape) {
-			x.openDeflate("permessage-deflate").down("\xc1"+string(rune(len(zip[0])))+zip[0]).down("\xc1"+string(rune(len(zip[1])))+zip[1]).
+			x.openDeflate("permessage-deflate").down("\xc1" + string(rune(len(zip[0]))) + zip[0]).down("\xc1" + string(rune(len(zip[1]))) + zip[1]).
 				down("\x81\x05plain").up(masked(0xc1, zipUp[0]))
 		}, []string{opened, `1 < json {"a":"hello hello"} compressed`, `1 < json {"a":"hello hello"} compressed`, "1 < text plain", "1 > text ping me compressed"}},
 		{"compressed in fragments", func(x *tape) {

@@ -92,6 +92,7 @@ is recorded as pcapng, which Wireshark opens and wsproxy show reads.`,
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
 	cmd.AddCommand(showCmd(), explainCmd(), versionCmd())
+	cmd.AddCommand(replayCmd())
 	return cmd
 }
 
