@@ -50,7 +50,7 @@ func (w *way) keep(ch inspect.Chunk, inSession bool) {
 		limit = keepFrame
 	}
 	if over := len(w.buf) - limit; over > limit/2 {
-		w.buf = append(w.buf[:0], w.buf[over:]...)
+		w.buf = slices.Clone(w.buf[over:])
 		w.base += int64(over)
 	}
 }
@@ -59,12 +59,15 @@ func (w *way) keep(ch inspect.Chunk, inSession bool) {
 // false if they were not kept.
 func (w *way) take(f *inspect.Frame) (raw []byte, ok bool) {
 	start := f.Off - w.base
-	end := start + int64(f.Header.Len()) + int64(f.Header.Length()) - f.Missing
+	end := int64(len(w.buf)) // of a frame that is not whole, what there is
+	if f.Missing == 0 {
+		end = start + int64(f.Header.Len()) + int64(f.Header.Length())
+	}
 	if start < 0 || end < start || end > int64(len(w.buf)) {
 		return nil, false
 	}
 	raw = slices.Clone(w.buf[start:end])
-	w.buf = w.buf[:copy(w.buf, w.buf[end:])]
+	w.buf = w.buf[end:] // moved when it must grow, not for each frame
 	w.base += end
 	return raw, true
 }
