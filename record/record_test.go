@@ -3,6 +3,7 @@ package record
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -310,7 +311,11 @@ func packetsBefore(t testing.TB, file []byte, n int) (packets int, payload int) 
 func TestCutAnywhere(t *testing.T) {
 	file, up, down := sample(t)
 	path := filepath.Join(t.TempDir(), "cut.pcapng")
+	begins := int64(0) // the block that the cut is in
 	for n := range file {
+		if length := int64(binary.LittleEndian.Uint32(file[begins+4:])); int64(n) == begins+length {
+			begins = int64(n)
+		}
 		if err := os.WriteFile(path, file[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -320,8 +325,8 @@ func TestCutAnywhere(t *testing.T) {
 		var format *FormatError
 		switch {
 		case errors.As(err, &torn):
-			if torn.Offset >= int64(n) {
-				t.Fatalf("cut at %d: torn at %d", n, torn.Offset)
+			if torn.Offset != begins || torn.Offset == int64(n) {
+				t.Fatalf("cut at %d: torn at %d, the block begins at %d", n, torn.Offset, begins)
 			}
 		case errors.As(err, &format):
 			if n > 100 {
@@ -329,6 +334,8 @@ func TestCutAnywhere(t *testing.T) {
 			}
 		case err != nil:
 			t.Fatalf("cut at %d: %v", n, err)
+		case begins != int64(n):
+			t.Fatalf("cut at %d, inside the block at %d, and nothing is said", n, begins)
 		}
 		gotUp, gotDown := string(h.streams[legDir{5, 0, 0}]), string(h.streams[legDir{5, 0, 1}])
 		if !strings.HasPrefix(up, gotUp) || !strings.HasPrefix(down, gotDown) {

@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"wsproxy": main})
+	testscript.Main(m, map[string]func(){"wsproxy": limited})
 }
 
 // TestScripts runs testdata/script. In them $ECHO is a gorilla server that
@@ -60,7 +60,8 @@ func talk(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(path, append(args, "--listen", "127.0.0.1:0", "ws://"+ts.Getenv("ECHO"))...)
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "PATH="+ts.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "PATH="+ts.Getenv("PATH"),
+		"WSPROXY_TEST_FILE_LIMIT="+ts.Getenv("FILE_LIMIT"))
 	out, err := os.Create(ts.MkAbs("out.txt"))
 	ts.Check(err)
 	defer out.Close()

@@ -26,6 +26,8 @@ type view struct {
 	goesOn   bool            // a run is behind it, which does not end with the recording
 	notices  *notices        // held back while the screen is open; nil: there are none
 
+	ports portHint // collects the ports of what is printed; nil: nobody asks
+
 	printer *plain.Printer
 	store   *record.Store // what the screen shows; nil without one
 }
@@ -100,7 +102,11 @@ func (v *view) draw(reading, quit context.Context) error {
 // print prints events as the recording grows.
 func (v *view) print(ctx context.Context) error {
 	in := &inspect.Inspector{
-		Judges: lint.All(), Emit: v.printer.Event,
+		Judges: lint.All(),
+		Emit: func(c *inspect.Conn, e inspect.Event) {
+			v.ports.see(c)
+			v.printer.Event(c, e)
+		},
 		After: func(*inspect.Conn) { v.printer.Flush() },
 	}
 	return fileError(v.path, record.Follow(ctx, v.path, v.live, in))
