@@ -27,7 +27,7 @@ func ringOf(t testing.TB) (*Writer, string) {
 
 // feed says messages in both directions of a session until so many bytes have
 // passed, each direction's numbered from n on. A message is one chunk.
-type speaker struct {
+type ringVoice struct {
 	t    testing.TB
 	sink inspect.Sink
 	id   inspect.ConnID
@@ -35,8 +35,8 @@ type speaker struct {
 	n    [2]int
 }
 
-func newSpeaker(t testing.TB, s inspect.Sink, id inspect.ConnID) *speaker {
-	f := &speaker{t: t, sink: s, id: id}
+func newRingVoice(t testing.TB, s inspect.Sink, id inspect.ConnID) *ringVoice {
+	f := &ringVoice{t: t, sink: s, id: id}
 	s.Open(conn(id))
 	plain := strings.NewReplacer("Sec-WebSocket-Extensions: permessage-deflate\r\n", "")
 	f.chunk(inspect.ToServer, []byte(plain.Replace(upgrade)), 0, false)
@@ -44,19 +44,19 @@ func newSpeaker(t testing.TB, s inspect.Sink, id inspect.ConnID) *speaker {
 	return f
 }
 
-func (f *speaker) chunk(d inspect.Dir, b []byte, boundary int, whole bool) {
+func (f *ringVoice) chunk(d inspect.Dir, b []byte, boundary int, whole bool) {
 	f.sink.Chunk(inspect.Chunk{Conn: f.id, Dir: d, Time: t0, Off: f.off[d], Data: b, Boundary: boundary, Whole: whole})
 	f.off[d] += int64(len(b))
 }
 
-func (f *speaker) say(d inspect.Dir, size int) {
+func (f *ringVoice) say(d inspect.Dir, size int) {
 	text := fmt.Sprintf("%v %v message %d ", f.id, d, f.n[d])
 	f.n[d]++
 	text += strings.Repeat("x", max(0, size-len(text)))
 	f.chunk(d, frame(inspect.OpText, []byte(text), nil), 1, true)
 }
 
-func (f *speaker) end() {
+func (f *ringVoice) end() {
 	for d, off := range f.off {
 		f.sink.End(inspect.Ended{Conn: f.id, Dir: inspect.Dir(d), How: inspect.Fin, Time: t0, Off: off})
 	}
@@ -102,8 +102,8 @@ func TestRingFollowedLive(t *testing.T) {
 	got.After = func(*inspect.Conn) { read.Add(1) }
 	done := make(chan error, 1)
 	go func() { done <- Follow(context.Background(), dir, live, got) }()
-	f := newSpeaker(t, w, 1)
-	idle := newSpeaker(t, w, 2)
+	f := newRingVoice(t, w, 1)
+	idle := newRingVoice(t, w, 2)
 	for i := range int64(1500) { // 12 MB through 4 MiB
 		f.say(inspect.ToServer, 4000)
 		f.say(inspect.ToClient, 4000)
@@ -152,8 +152,8 @@ func ringStaysSmall(t *testing.T, dir string) {
 // before them is there all the same, from a message's beginning on.
 func TestRingReadLate(t *testing.T) {
 	w, dir := ringOf(t)
-	f := newSpeaker(t, w, 1)
-	idle := newSpeaker(t, w, 2)
+	f := newRingVoice(t, w, 1)
+	idle := newRingVoice(t, w, 2)
 	for range 2000 {
 		f.say(inspect.ToClient, 4000)
 		keepUp(t, w)
@@ -181,7 +181,7 @@ func TestRingReadLate(t *testing.T) {
 // A session that is resumed inside a frame goes on with the next one.
 func TestRingResumesInsideAFrame(t *testing.T) {
 	w, dir := ringOf(t)
-	f := newSpeaker(t, w, 1)
+	f := newRingVoice(t, w, 1)
 	const size = 3 * MinKeep
 	f.chunk(inspect.ToClient, inspect.NewHeader(inspect.Fields{Fin: true, Opcode: inspect.OpText, Length: size}).Raw(), 1, false)
 	for range size / 32768 {
@@ -207,7 +207,7 @@ func TestRingLapsASlowReader(t *testing.T) {
 	live := make(chan struct{})
 	got := newSpoken()
 	done := make(chan error, 1)
-	f := newSpeaker(t, w, 1)
+	f := newRingVoice(t, w, 1)
 	for range 100 {
 		f.say(inspect.ToClient, 4000)
 	}
@@ -248,7 +248,7 @@ func TestRingLapsASlowReader(t *testing.T) {
 func TestStoreOfARing(t *testing.T) {
 	w, dir := ringOf(t)
 	s := openStore(t, dir, w.Watch())
-	f := newSpeaker(t, w, 1)
+	f := newRingVoice(t, w, 1)
 	for range 2500 {
 		f.say(inspect.ToClient, 4000)
 		keepUp(t, w)
@@ -274,7 +274,7 @@ func TestStoreOfARing(t *testing.T) {
 // Each segment is a pcapng file by itself, at any time, for other programs too.
 func TestRingSegmentsAreFiles(t *testing.T) {
 	w, dir := ringOf(t)
-	f := newSpeaker(t, w, 1)
+	f := newRingVoice(t, w, 1)
 	for range 1300 {
 		f.say(inspect.ToClient, 4000)
 		keepUp(t, w)
@@ -366,10 +366,10 @@ func TestRingOfManySessions(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- Follow(context.Background(), dir, live, got) }()
 	total := int64(0)
-	open := map[inspect.ConnID]*speaker{}
+	open := map[inspect.ConnID]*ringVoice{}
 	said := map[inspect.SessionID]int{}
 	for id := inspect.ConnID(1); id <= 400; id++ {
-		open[id] = newSpeaker(t, w, id)
+		open[id] = newRingVoice(t, w, id)
 		for range 40 {
 			for _, f := range open {
 				f.say(inspect.Dir(r.IntN(2)), 50+r.IntN(2000))
@@ -412,7 +412,7 @@ func TestRingOfAKilledWriter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := newSpeaker(t, w, 1)
+		f := newRingVoice(t, w, 1)
 		fmt.Println("writing")
 		for { // until it is killed
 			f.say(inspect.ToClient, 3000)
