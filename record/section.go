@@ -76,20 +76,16 @@ func newRing(o Options) (*section, error) {
 	return s, nil
 }
 
-// close lets go of the file, which is on the disk then.
+// close lets go of the file. The system may still keep it from the disk: what is
+// promised is that it outlives the process, not the machine.
 func (s *section) close() error {
 	if s.ring != nil {
 		return s.ring.close()
 	}
-	f, ok := s.file.w.(*os.File)
-	if !ok {
-		return nil
+	if f, ok := s.file.w.(*os.File); ok {
+		return f.Close()
 	}
-	var err error
-	if st, e := f.Stat(); e == nil && st.Mode().IsRegular() { // no device or pipe can be synced
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
+	return nil
 }
 
 // begin writes the head: the section and its two interfaces.

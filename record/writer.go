@@ -210,7 +210,7 @@ func (w *Writer) Watch() <-chan struct{} {
 }
 
 // Close writes what waits, the statistics and the note that the recording is
-// finished, and waits until all of it is on the disk. A second call answers the
+// finished, and waits until all of it is in the file. A second call answers the
 // same error.
 func (w *Writer) Close() error {
 	w.mu.Lock()

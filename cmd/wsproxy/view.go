@@ -66,13 +66,11 @@ func (v *view) watch(reading, quit context.Context) error {
 		JSON: v.flags.json, Color: v.flags.color(v.out), Exchanges: v.flags.exchanges,
 		Quiet: v.flags.quiet,
 	})
-	if err := v.print(reading); err != nil {
-		return err
-	}
+	err := v.print(reading)
 	if v.goesOn {
 		<-quit.Done()
 	}
-	return nil
+	return err
 }
 
 // draw opens the screen. The store stays open for the summary.
