@@ -150,9 +150,7 @@ func (d *driver) click(x, y int, b tcell.ButtonMask) *driver {
 func (d *driver) resize(w, h int) *driver {
 	d.t.Helper()
 	d.do(func() { d.sim.SetSize(w, h) })
-	if err := d.sim.PostEvent(tcell.NewEventResize(w, h)); err != nil {
-		d.t.Fatal(err)
-	}
+	await(d.t, "room for a resize", func() bool { return d.sim.PostEvent(tcell.NewEventResize(w, h)) == nil })
 	d.settle()
 	return d
 }

@@ -90,7 +90,7 @@ func TestLooksJSON(t *testing.T) {
 // Whatever a peer sends to make laying out long, it takes no longer than its
 // bytes are many.
 func TestLayoutIsLinear(t *testing.T) {
-	const n = pageLimit
+	const n = pageLimit / 2
 	for name, unit := range map[string]string{"brackets": "[", "numbers": "1 ", "empty lists": "1[]", "short lists": "[1]1 ", "colons": ":", "quotes": `"`, "controls": "\x01", "and letters": "a\x01",
 		"marks": "\u0301", "bad bytes": "\xff", "wide": "日", "new lines": "\n", "spaces": " ", "backslashes": `"\`, "flags": "🇩", "joiners": "\u200d"} {
 		b := []byte("[" + strings.Repeat(unit, n/len(unit)))

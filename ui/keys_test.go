@@ -198,7 +198,7 @@ func TestPaste(t *testing.T) {
 		d.do(func() {}) // the queue of the simulation is short
 		for _, e := range []tcell.Event{tcell.NewEventPaste(true), nil, tcell.NewEventPaste(false)} {
 			if e != nil {
-				d.sim.PostEventWait(e)
+				await(t, "room for a paste", func() bool { return d.sim.PostEvent(e) == nil })
 				continue
 			}
 			for _, r := range s {
