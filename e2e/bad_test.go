@@ -236,7 +236,7 @@ func TestDeflateBomb(t *testing.T) {
 	compressed := func(payload string, masked bool) []byte {
 		return wstest.Frame(inspect.Fields{Fin: true, Rsv1: true, Opcode: inspect.OpText, Masked: masked}, payload)
 	}
-	const mib = 300
+	mib := wstest.Count(200, 900)
 	big := bomb(t, mib)
 	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/bomb" {
@@ -280,7 +280,7 @@ func TestDeflateBomb(t *testing.T) {
 	proxy.stop(t)
 	n := 0
 	for _, l := range show(t, recording) {
-		if l.Op == "text" && l.Size == mib<<20 && l.Len == int64(len(big)) && l.Detail == "cut" {
+		if l.Op == "text" && l.Size == int64(mib)<<20 && l.Len == int64(len(big)) && l.Detail == "cut" {
 			n++
 		}
 	}
