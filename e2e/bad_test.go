@@ -236,7 +236,7 @@ func TestDeflateBomb(t *testing.T) {
 	compressed := func(payload string, masked bool) []byte {
 		return wstest.Frame(inspect.Fields{Fin: true, Rsv1: true, Opcode: inspect.OpText, Masked: masked}, payload)
 	}
-	const mib = 300
+	mib := wstest.Count(200, 900)
 	big := bomb(t, mib)
 	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/bomb" {
@@ -280,7 +280,7 @@ func TestDeflateBomb(t *testing.T) {
 	proxy.stop(t)
 	n := 0
 	for _, l := range show(t, recording) {
-		if l.Op == "text" && l.Size == mib<<20 && l.Len == int64(len(big)) && l.Detail == "cut" {
+		if l.Op == "text" && l.Size == int64(mib)<<20 && l.Len == int64(len(big)) && l.Detail == "cut" {
 			n++
 		}
 	}
@@ -312,6 +312,8 @@ func nobody(t *testing.T) string {
 	return l.Addr().String()
 }
 
+func port(addr string) string { return addr[strings.LastIndex(addr, ":")+1:] }
+
 // A server that cannot be reached gives a 502 whose body says why in a sentence,
 // to a page and to an upgrade; wsproxy goes on.
 func TestUnreachable(t *testing.T) {
@@ -319,10 +321,11 @@ func TestUnreachable(t *testing.T) {
 	plain := serve(t, http.HandlerFunc(wstest.Echo)).Addr
 	down := nobody(t)
 	for name, c := range map[string]struct{ target, says string }{
-		"down":       {"ws://" + down, "wsproxy: " + down + " cannot be reached: connection refused.\n"},
-		"not TLS":    {"wss://" + plain, "wsproxy: " + plain + " does not speak TLS; a target of ws:// or http:// is without it.\n"},
-		"down, wss":  {"wss://" + down, "wsproxy: " + down + " cannot be reached: connection refused.\n"},
-		"down, IPv6": {"ws://[::1]:1", "wsproxy: [::1]:1 cannot be reached: "},
+		"down":       {"ws://" + down, "wsproxy: The server " + down + " cannot be reached: connection refused.\n"},
+		"not TLS":    {"wss://" + plain, "wsproxy: The server " + plain + " does not speak TLS; a target of ws:// or http:// is without it.\n"},
+		"a name":     {"ws://localhost:" + port(down), "wsproxy: The server localhost:" + port(down) + " cannot be reached: connection refused.\n"},
+		"down, wss":  {"wss://" + down, "wsproxy: The server " + down + " cannot be reached: connection refused.\n"},
+		"down, IPv6": {"ws://[::1]:1", "wsproxy: The server [::1]:1 cannot be reached: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			proxy := startProxy(t, "--plain", c.target)

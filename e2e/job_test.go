@@ -87,7 +87,7 @@ func wireshark(t *testing.T, recording string) {
 		"9|||", "10|||", "8||1000|done", "8||1000|done", "1|still here||", "1|still here||",
 	}
 	if strings.Join(said, "\n") != strings.Join(want, "\n") {
-		t.Errorf("tshark reads\n%s\nwant\n%s", strings.Join(said, "\n"), strings.Join(want, "\n"))
+		t.Errorf("tshark reads\n%s\nwant\n%s\nof\n%s", strings.Join(said, "\n"), strings.Join(want, "\n"), tshark())
 	}
 	if flagged := tshark("-Y", "tcp.analysis.flags"); flagged != "" {
 		t.Errorf("tshark flags\n%s", flagged)

@@ -123,15 +123,15 @@ func (d dialer) sentence(err error) string {
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
 		return fmt.Sprintf("the certificate of %s is not trusted: %s (--insecure goes on without checking)", d.addr, innermost(err))
 	case errors.As(err, &record):
-		return fmt.Sprintf("%s does not speak TLS; a target of ws:// or http:// is without it", d.addr)
+		return fmt.Sprintf("the server %s does not speak TLS; a target of ws:// or http:// is without it", d.addr)
 	case errors.As(err, &dns):
-		return fmt.Sprintf("%s cannot be found: %s", d.name, dns.Err)
+		return fmt.Sprintf("the server %s cannot be found: %s", d.name, dns.Err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("%s did not answer within %v", d.addr, d.timeout)
+		return fmt.Sprintf("the server %s did not answer within %v", d.addr, d.timeout)
 	case errors.Is(err, context.Canceled):
 		return fmt.Sprintf("the connection to %s was given up", d.addr)
 	}
-	return fmt.Sprintf("%s cannot be reached: %s", d.addr, innermost(err))
+	return fmt.Sprintf("the server %s cannot be reached: %s", d.addr, innermost(err))
 }
 
 // innermost is an error without the addresses and operations in front of it.

@@ -24,9 +24,6 @@ type pace struct {
 	beat  time.Duration // between heartbeats
 }
 
-// screenPace leaves the time to look at each scene, and then shows one now and then.
-var screenPace = pace{first: 1500 * time.Millisecond, later: 10 * time.Second, beat: 2 * time.Second}
-
 // demoPatience bounds every answer that a client of the demo waits for.
 const demoPatience = 10 * time.Second
 
@@ -68,7 +65,8 @@ func runDemo(cmd *cobra.Command, f rootFlags) (err error) {
 	}
 	d := &demo{addr: reachable(p.listeners[0].Addr()), open: func() int { return p.server.Stats().Open }}
 	if f.output.screen(p.out) {
-		d.pace = screenPace
+		// Time to look at each scene; from then on one now and then.
+		d.pace = pace{first: 1500 * time.Millisecond, later: 10 * time.Second, beat: 2 * time.Second}
 	}
 	p.clients = d.play
 	if !f.output.quiet {

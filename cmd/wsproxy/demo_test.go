@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +70,30 @@ func TestDemoNamesWhatWentWrong(t *testing.T) {
 	}
 	if err := server.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// writes calls itself with what is written.
+type writes func(b []byte)
+
+func (w writes) Write(b []byte) (int, error) { w(b); return len(b), nil }
+
+// Ctrl-C in the middle ends the clients, the proxy and the server.
+func TestDemoInterrupted(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	ctx, interrupt := context.WithCancelCause(context.Background())
+	defer interrupt(nil)
+	var said bytes.Buffer
+	root := rootCmd()
+	root.SetArgs([]string{"demo", "--plain", "--listen", "127.0.0.1:0"})
+	root.SetOut(writes(func([]byte) { interrupt(signalError{os.Interrupt}) })) // at the first line
+	root.SetErr(&said)
+	if code := report(&said, root.ExecuteContext(ctx)); code != exitInterrupt {
+		t.Errorf("exit code %d", code)
+	}
+	if got := said.String(); !strings.Contains(got, "sessions (") || strings.Contains(got, "error:") {
+		t.Errorf("wsproxy says\n%s", got)
 	}
 }
 

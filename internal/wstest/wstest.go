@@ -11,17 +11,17 @@ import (
 	"github.com/wsproxy/wsproxy/inspect"
 )
 
-// Key is the masking key of frames that are masked without one being named. A
-// client must draw its keys at random (RFC 6455 section 5.3); scripts want the
-// same bytes each time.
-var Key = [4]byte{0x37, 0xfa, 0x21, 0x3d}
+// key is the masking key of frames that are masked without one being named: that
+// of the examples in RFC 6455 section 5.7. A client must draw its keys at random
+// (section 5.3); scripts want the same bytes each time.
+const key = "\x37\xfa\x21\x3d"
 
 // Frame builds a frame: the payload, masked if f says so, behind the header of
 // f with the payload's length in it. Nothing keeps it from breaking the RFC.
 func Frame(f inspect.Fields, payload string) []byte {
 	f.Length = uint64(len(payload))
 	if f.Masked && f.Key == [4]byte{} {
-		f.Key = Key
+		f.Key = [4]byte([]byte(key))
 	}
 	b := inspect.NewHeader(f).Append(nil)
 	at := len(b)
