@@ -281,6 +281,22 @@ func TestFragments(t *testing.T) {
 	r.held()
 }
 
+// A client's message between fragments is waited for there.
+func TestFragmentsWaitForTheClient(t *testing.T) {
+	r := serve(t, chat(fragments(text(down, "hello"), 2, 3), within(1, text(up, "so")), text(down, "."), end(down, inspect.Fin)), nil)
+	p := r.dial()
+	p.join("/chat")
+	p.want("\x01\x02he")
+	p.quiet()
+	p.send(masked(0x81, "so"))
+	p.want("\x80\x03llo\x81\x01.")
+	p.wantFin()
+	_ = p.Close()
+	if res := r.held(); res.Sends != 3 || res.Sent != 3 {
+		t.Errorf("%s", res)
+	}
+}
+
 func TestOddFrames(t *testing.T) {
 	odd := []string{"\x81\x7e\x00\x02hi", "\xb1\x01a", "\x83\x01a", "\x09\x01a", "\x80\x01a", "\x81\x02\xc3\x28", "\x81\x81\x00\x00\x00\x00b", "\x88\x01\x03", "\x81\x01z", "\x81\x05ha"}
 	var lines []cassette.Line
@@ -476,8 +492,11 @@ func TestSessionsArePicked(t *testing.T) {
 	add("/a", "", "3")
 	add("/s", "v1", "4", "v1", "v2")
 	add("/s", "v2", "5", "v2")
+	add("/t", "", "6")
+	add("/t", "v1", "7", "v1")
 	r := serve(t, c, nil)
 	for _, tt := range []struct{ path, offer, want string }{
+		{"/t", "v1", "7"}, {"/t", "v1", "7"},
 		{"/a", "", "1"}, {"/b?x=1", "", "2"}, {"/a", "", "3"}, {"/a", "", "1"}, {"/a", "", "3"},
 		{"/s", "v2", "5"}, {"/s", "v1, v2", "4"}, {"/s", "v0, v1", "4"}, {"/s", "v2", "5"},
 	} {
@@ -493,7 +512,7 @@ func TestSessionsArePicked(t *testing.T) {
 		r.held()
 	}
 	for _, tt := range []struct{ request, want string }{
-		{upgrade("/b?x=2"), "no session of /b?x=2 was recorded, only of /a, /b?x=1, /s"},
+		{upgrade("/b?x=2"), "no session of /b?x=2 was recorded, only of /a, /b?x=1, /s, /t"},
 		{upgrade("/s", "Sec-WebSocket-Protocol: v3"), "the recorded sessions of /s speak v1, v2, which the client does not offer"},
 		{strings.Replace(upgrade("/a"), "Sec-WebSocket-Key", "X-Key", 1), "the request has no Sec-WebSocket-Key"},
 	} {
@@ -609,6 +628,16 @@ func TestManyPings(t *testing.T) {
 	}
 	_ = p.Close()
 	r.held()
+}
+
+func TestPongsAreBounded(t *testing.T) {
+	p := newPlayer(nil, &cassette.Session{}, agreement{}, nil)
+	for i := range 1000 {
+		p.take(line(cassette.Ping, up, fmt.Sprint(i)))
+	}
+	if len(p.pongs) != pongLimit || string(p.pongs[0]) != "936" || string(p.pongs[pongLimit-1]) != "999" {
+		t.Errorf("%d pongs, %q to %q", len(p.pongs), p.pongs[0], p.pongs[len(p.pongs)-1])
+	}
 }
 
 func TestServeFails(t *testing.T) {

@@ -211,11 +211,15 @@ func (p *peer) wantFin() {
 	}
 }
 
-// quiet makes sure that the server says nothing before it has answered a ping.
+// quiet makes sure that the server says nothing of its own accord: the first ping
+// is answered when it has taken what was sent before, the second one behind all
+// that this led to.
 func (p *peer) quiet() {
 	p.t.Helper()
-	p.send(masked(0x89, "quiet?"))
-	p.want("\x8a\x06quiet?")
+	for range 2 {
+		p.send(masked(0x89, "quiet?"))
+		p.want("\x8a\x06quiet?")
+	}
 }
 
 // masked is a client's frame.

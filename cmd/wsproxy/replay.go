@@ -110,7 +110,7 @@ func (r *replaying) load(ctx context.Context) (*cassette.Cassette, error) {
 	}
 	for _, s := range sessions {
 		if s.Upgrade.Accepted() && !s.Ends() {
-			r.say("wsproxy: warning: the recording ends before session %d (%s) does; so does its replay", s.N, inspect.Visible([]byte(s.Upgrade.Path), 200))
+			r.say("wsproxy: warning: the recording ends before session %d (%s) does; its replay then says no more and leaves the end to the client", s.N, inspect.Visible([]byte(s.Upgrade.Path), 200))
 		}
 	}
 	return c, nil
