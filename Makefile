@@ -22,8 +22,8 @@ test: tools ## all behaviour, with the race detector and short fuzzing
 	$(GO) test -race ./...
 	$(MAKE) fuzz FUZZTIME=2s
 
-test-all: tools ## as test, with longer fuzzing and every test twenty times
-	$(MAKE) test
+test-all: tools ## as test, with full counts, longer fuzzing and every test twenty times
+	WSPROXY_COUNTS=full $(MAKE) test
 	$(GO) test -race -count=20 ./proxy ./record ./cmd/...
 	$(MAKE) fuzz FUZZTIME=60s
 

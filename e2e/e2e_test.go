@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,6 +45,30 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+// go test keeps results: it knows what a test's own package is made of and which
+// files a test looked at, but not what TestMain built and what peers read. So this
+// looks at all of it.
+func TestSources(t *testing.T) {
+	n := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && len(d.Name()) > 2 && d.Name()[0] == '.' {
+			return fs.SkipDir
+		}
+		switch filepath.Ext(path) {
+		case ".go", ".py", ".js", ".json", ".mod":
+			n++
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil || n < 50 {
+		t.Errorf("%d source files, %v", n, err)
+	}
 }
 
 // leftOut says that a test cannot run because something is missing. In

@@ -140,6 +140,8 @@ type Chunk struct {
 	// 0 says that none starts here or that nobody looked. A recording that had
 	// to drop bytes resumes at one.
 	Boundary int
+	// Whole says that a frame ends with the last byte; false where nobody looked.
+	Whole bool
 }
 
 // Ended says that one direction of one leg has ended.

@@ -19,14 +19,18 @@ type Note struct {
 
 // The kinds of notes. Readers keep kinds that they do not know.
 const (
-	NoteLeg      = "leg"      // LegNote: a leg is connected
-	NoteSession  = "session"  // SessionNote: an upgrade request begins here
-	NotePeer     = "peer"     // PeerNote: how dialling the server went
-	NoteEnded    = "ended"    // a direction's end, see Ended
-	NoteGap      = "gap"      // GapNote: bytes that were not recorded
-	NoteRedacted = "redacted" // RedactedNote: what was replaced in the next bytes
-	NoteStopped  = "stopped"  // StoppedNote: the recording ended early
-	NoteFinished = "finished" // the recording ended in order
+	NoteLeg       = "leg"       // LegNote: a leg is connected
+	NoteSession   = "session"   // SessionNote: an upgrade request begins here
+	NotePeer      = "peer"      // PeerNote: how dialling the server went
+	NoteEnded     = "ended"     // a direction's end, see Ended
+	NoteGap       = "gap"       // GapNote: bytes that were not recorded
+	NoteRedacted  = "redacted"  // RedactedNote: what was replaced in the next bytes
+	NoteResumed   = "resumed"   // ResumedNote: a connection begins once more in a newer segment
+	NoteBoundary  = "boundary"  // BoundaryNote: where a frame begins, in a direction that was resumed inside one
+	NoteSegment   = "segment"   // SegmentNote: a segment of a temporary recording begins
+	NoteContinues = "continues" // the segment is full, the next one goes on
+	NoteStopped   = "stopped"   // StoppedNote: the recording ended early
+	NoteFinished  = "finished"  // the recording ended in order
 )
 
 // LegNote stands on the SYN of a leg. On the client leg it carries the
@@ -71,6 +75,30 @@ type GapNote struct {
 	Kind  string `json:"kind"`
 	Dir   Dir    `json:"dir"`
 	Bytes int64  `json:"bytes"`
+}
+
+// ResumedNote stands beside the LegNote of a client leg on a SYN that is written
+// again, since the segment of a temporary recording with the first one is about
+// to be written over. The heads of the session follow, then what comes next.
+type ResumedNote struct {
+	Kind  string    `json:"kind"`
+	Since time.Time `json:"since"` // when the client was accepted
+	Off   [2]int64  `json:"off"`   // by Dir: stream offset of the byte behind the head
+	Head  [2]int64  `json:"head"`  // by Dir: bytes of the head; 0: there is no session
+	Whole [2]bool   `json:"whole"` // by Dir: a frame begins behind it
+}
+
+// BoundaryNote says that a frame begins At bytes into the packet's payload.
+type BoundaryNote struct {
+	Kind string `json:"kind"`
+	Dir  Dir    `json:"dir"`
+	At   int    `json:"at"`
+}
+
+// SegmentNote stands on the section header of a segment: N counts from 0.
+type SegmentNote struct {
+	Kind string `json:"kind"`
+	N    int64  `json:"n"`
 }
 
 // RedactedNote names what was replaced, never the value.

@@ -172,22 +172,22 @@ func (c *conn) closeSockets() {
 func (c *conn) isOver() bool { return c.over.Load() }
 
 // tap tells bytes, after they were read and before they are written.
-func (c *conn) tap(l inspect.Leg, d inspect.Dir, t time.Time, data []byte, boundary int) {
+func (c *conn) tap(l inspect.Leg, d inspect.Dir, t time.Time, data []byte, at marks) {
 	off := c.off[l][d]
 	c.off[l][d] += int64(len(data))
 	if c.config.Tap == nil || len(data) == 0 {
 		return
 	}
-	c.config.Tap.Chunk(inspect.Chunk{Conn: c.id, Leg: l, Dir: d, Time: t, Off: off, Data: data, Boundary: boundary})
+	c.config.Tap.Chunk(inspect.Chunk{Conn: c.id, Leg: l, Dir: d, Time: t, Off: off, Data: data, Boundary: at.first, Whole: at.whole})
 }
 
 // passOver counts bytes of the server leg that are not told.
 func (c *conn) passOver(d inspect.Dir, n int) { c.off[inspect.ServerLeg][d] += int64(n) }
 
 // serverLeg tells bytes of the server leg, if all of them are wanted, or counts them.
-func (c *conn) serverLeg(d inspect.Dir, t time.Time, data []byte, boundary int) {
+func (c *conn) serverLeg(d inspect.Dir, t time.Time, data []byte, at marks) {
 	if c.config.BothLegs {
-		c.tap(inspect.ServerLeg, d, t, data, boundary)
+		c.tap(inspect.ServerLeg, d, t, data, at)
 	} else {
 		c.passOver(d, len(data))
 	}
@@ -224,20 +224,26 @@ func (c *conn) endRest() {
 	}
 }
 
-// boundary scans a session's bytes and answers where in them the first frame
-// begins, counted from 1; 0: none does.
-func boundary(s *inspect.Scanner, p []byte) int {
-	at := 0
+// marks say where frames begin and end in bytes of a session.
+type marks struct {
+	first int  // where the first one begins, counted from 1; 0: none does, or nobody looked
+	whole bool // one ends with the last byte
+}
+
+// frames scans a session's bytes.
+func frames(s *inspect.Scanner, p []byte) marks {
+	var m marks
 	if s.AtBoundary() {
-		at = 1
+		m.first = 1
 	}
 	for rest := p; len(rest) > 0; {
 		_, _, _, rest = s.Next(rest)
-		if at == 0 && s.AtBoundary() && len(rest) > 0 {
-			at = len(p) - len(rest) + 1
+		if m.first == 0 && s.AtBoundary() && len(rest) > 0 {
+			m.first = len(p) - len(rest) + 1
 		}
 	}
-	return at
+	m.whole = s.AtBoundary()
+	return m
 }
 
 // legs are a leg's socket and its peer's.

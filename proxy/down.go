@@ -62,15 +62,15 @@ func (c *conn) feedDown(now time.Time, data []byte) {
 	for len(data) > 0 && !c.isOver() {
 		switch c.resp.phase {
 		case inSession:
-			at := boundary(&c.scan[inspect.ToClient], data)
+			at := frames(&c.scan[inspect.ToClient], data)
 			c.serverLeg(inspect.ToClient, now, data, at)
 			c.pass(now, data, at)
 			return
 		case inBody:
 			_, rest, done, err := c.resp.body.Next(data)
 			piece := data[:len(data)-len(rest)]
-			c.serverLeg(inspect.ToClient, now, piece, 0)
-			c.pass(now, piece, 0)
+			c.serverLeg(inspect.ToClient, now, piece, marks{})
+			c.pass(now, piece, marks{})
 			if data = rest; err != nil {
 				c.unframed()
 			} else if done {
@@ -84,22 +84,22 @@ func (c *conn) feedDown(now time.Time, data []byte) {
 				piece, rest = data, nil
 			}
 			after := c.respond(raw, now, piece)
-			c.pass(now, piece, 0)
+			c.pass(now, piece, marks{})
 			if data = rest; err != nil {
 				c.unframed()
 			} else if after != nil {
 				after()
 			}
 		default:
-			c.serverLeg(inspect.ToClient, now, data, 0)
-			c.pass(now, data, 0)
+			c.serverLeg(inspect.ToClient, now, data, marks{})
+			c.pass(now, data, marks{})
 			return
 		}
 	}
 }
 
 // pass tells bytes and writes them to the client.
-func (c *conn) pass(now time.Time, p []byte, at int) {
+func (c *conn) pass(now time.Time, p []byte, at marks) {
 	c.tap(inspect.ClientLeg, inspect.ToClient, now, p, at)
 	if _, err := c.client.Write(p); err != nil && !c.isOver() {
 		c.abort(inspect.ClientLeg, inspect.ToServer, inspect.Rst, writeText(err))
@@ -122,9 +122,9 @@ func (c *conn) respond(raw []byte, now time.Time, piece []byte) func() {
 	}
 	c.mu.Unlock()
 	if p.upgrade && !c.config.BothLegs {
-		c.tap(inspect.ServerLeg, inspect.ToClient, now, piece, 0)
+		c.tap(inspect.ServerLeg, inspect.ToClient, now, piece, marks{})
 	} else {
-		c.serverLeg(inspect.ToClient, now, piece, 0)
+		c.serverLeg(inspect.ToClient, now, piece, marks{})
 	}
 	if raw == nil {
 		return nil

@@ -228,8 +228,8 @@ func TestTLSEndings(t *testing.T) {
 			c.end(server)
 			r.expectEnd(client, c.reset)
 			if !c.reset {
-				r.send(client, frames["masked"]) // the other direction goes on
-				r.expect(server, frames["masked"])
+				r.send(client, wireFrames["masked"]) // the other direction goes on
+				r.expect(server, wireFrames["masked"])
 				_ = client.CloseWrite()
 				if n, err := server.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 					t.Errorf("the server read %d, %v", n, err)

@@ -14,7 +14,7 @@ import (
 // every byte, in both directions.
 func TestFramesCutAnywhere(t *testing.T) {
 	r := newRig(t, nil)
-	for name, f := range frames {
+	for name, f := range wireFrames {
 		if len(f) > 600 || name == "2^63-1 claimed" {
 			continue // the one is long, the other swallows what follows
 		}
@@ -42,14 +42,14 @@ func TestOddHeads(t *testing.T) {
 	answer := "HTTP/1.1 101 \r\nX-b: 1\r\nx-a:  2 \r\nX-B: 3\r\nUPGRADE: websocket\r\nconnection: UPGRADE\r\nsec-websocket-accept:s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x02hi"
 	r.send(server, answer)
 	r.expect(client, answer)
-	r.send(client, frames["masked"])
-	r.expect(server, frames["masked"])
+	r.send(client, wireFrames["masked"])
+	r.expect(server, wireFrames["masked"])
 }
 
 func TestInterimAnswers(t *testing.T) {
 	r := newRig(t, nil)
 	client := r.dial()
-	r.send(client, upgradeHead+frames["masked"])
+	r.send(client, upgradeHead+wireFrames["masked"])
 	server := r.accept()
 	r.expect(server, r.sent(upgradeHead))
 	early := "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
@@ -57,7 +57,7 @@ func TestInterimAnswers(t *testing.T) {
 	r.expect(client, early) // and still nothing of the frame
 	r.send(server, switchHead)
 	r.expect(client, switchHead)
-	r.expect(server, frames["masked"])
+	r.expect(server, wireFrames["masked"])
 }
 
 func TestRefusalWithABody(t *testing.T) {
@@ -110,26 +110,26 @@ func TestPipelinedRequestsThenUpgrade(t *testing.T) {
 	client := r.dial()
 	post := "POST /a HTTP/1.1\r\nhOST: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nab\r\nc\r\n0\r\n\r\n"
 	put := "PUT /b HTTP/1.1\r\nhOST: 127.0.0.1\r\nContent-Length: 3\r\n\r\nGET"
-	r.send(client, post+put+upgradeHead+frames["masked"])
+	r.send(client, post+put+upgradeHead+wireFrames["masked"])
 	server := r.accept()
 	r.expect(server, r.sent(post)+r.sent(put)+r.sent(upgradeHead))
 	answers := "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1HTTP/1.1 204 No Content\r\n\r\n" + switchHead
 	r.send(server, answers)
 	r.expect(client, answers)
-	r.expect(server, frames["masked"])
+	r.expect(server, wireFrames["masked"])
 }
 
 // What the tap is told of the client leg is what the client sent and got.
 func TestTapOfTheClientLegAlone(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.BothLegs = false })
 	client, server := r.open()
-	r.send(client, frames["masked"])
-	r.expect(server, frames["masked"])
-	r.send(server, frames["unmasked"])
-	r.expect(client, frames["unmasked"])
+	r.send(client, wireFrames["masked"])
+	r.expect(server, wireFrames["masked"])
+	r.send(server, wireFrames["unmasked"])
+	r.expect(client, wireFrames["unmasked"])
 	r.ends(client, server, false)
 	got := r.heard.bytes
-	if string(got[inspect.ClientLeg][inspect.ToServer]) != upgradeHead+frames["masked"] || string(got[inspect.ClientLeg][inspect.ToClient]) != switchHead+frames["unmasked"] {
+	if string(got[inspect.ClientLeg][inspect.ToServer]) != upgradeHead+wireFrames["masked"] || string(got[inspect.ClientLeg][inspect.ToClient]) != switchHead+wireFrames["unmasked"] {
 		t.Errorf("client leg: %q", got[inspect.ClientLeg])
 	}
 	if string(got[inspect.ServerLeg][inspect.ToServer]) != r.sent(upgradeHead) || string(got[inspect.ServerLeg][inspect.ToClient]) != switchHead {
@@ -137,8 +137,8 @@ func TestTapOfTheClientLegAlone(t *testing.T) {
 	}
 	for _, e := range r.heard.ends {
 		want := map[inspect.Leg][2]int{
-			inspect.ClientLeg: {len(upgradeHead + frames["masked"]), len(switchHead + frames["unmasked"])},
-			inspect.ServerLeg: {len(r.sent(upgradeHead) + frames["masked"]), len(switchHead + frames["unmasked"])},
+			inspect.ClientLeg: {len(upgradeHead + wireFrames["masked"]), len(switchHead + wireFrames["unmasked"])},
+			inspect.ServerLeg: {len(r.sent(upgradeHead) + wireFrames["masked"]), len(switchHead + wireFrames["unmasked"])},
 		}[e.Leg][e.Dir]
 		if e.How != inspect.Fin || e.Off != int64(want) {
 			t.Errorf("end %+v, want FIN behind %d bytes", e, want)
@@ -181,9 +181,9 @@ func TestALongMessageStreams(t *testing.T) {
 func TestStats(t *testing.T) {
 	r := newRig(t, nil)
 	client, server := r.open()
-	r.send(client, frames["masked"])
-	r.expect(server, frames["masked"])
-	if st := r.server.Stats(); st.Open != 1 || st.Total != 1 || st.Sessions != 1 || st.Bytes[inspect.ToServer] != int64(len(upgradeHead+frames["masked"])) {
+	r.send(client, wireFrames["masked"])
+	r.expect(server, wireFrames["masked"])
+	if st := r.server.Stats(); st.Open != 1 || st.Total != 1 || st.Sessions != 1 || st.Bytes[inspect.ToServer] != int64(len(upgradeHead+wireFrames["masked"])) {
 		t.Errorf("while it is open: %+v", st)
 	}
 	r.ends(client, server, false)

@@ -160,8 +160,8 @@ func (r *rig) open() (client, server *net.TCPConn) {
 	return client, server
 }
 
-// frames are legal and illegal ones, as both sides might send them.
-var frames = map[string]string{
+// wireFrames are legal and illegal ones, as both sides might send them.
+var wireFrames = map[string]string{
 	"masked":                "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58",
 	"zero mask":             "\x81\x81\x00\x00\x00\x00a",
 	"unmasked":              "\x81\x05Hello",
@@ -183,7 +183,7 @@ var frames = map[string]string{
 }
 
 func TestFramesPassUntouched(t *testing.T) {
-	for name, f := range frames {
+	for name, f := range wireFrames {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, nil)
 			client, server := r.open()
@@ -289,8 +289,8 @@ func TestUpgradeAfterTenRequests(t *testing.T) {
 	r.expect(server, r.sent(upgradeHead))
 	r.send(server, switchHead)
 	r.expect(client, switchHead)
-	r.send(client, frames["unmasked"])
-	r.expect(server, frames["unmasked"])
+	r.send(client, wireFrames["unmasked"])
+	r.expect(server, wireFrames["unmasked"])
 }
 
 func TestEndings(t *testing.T) {

@@ -68,7 +68,7 @@ func (c *conn) moveUp(now time.Time, data, held []byte) []byte {
 		held = c.unhold(held)
 		return c.feedUp(now, data, held)
 	}
-	c.tap(inspect.ClientLeg, inspect.ToServer, now, data, 0)
+	c.tap(inspect.ClientLeg, inspect.ToServer, now, data, marks{})
 	held = append(held, data...)
 	if len(held) >= heldLimit {
 		c.awaitAnswer()
@@ -106,8 +106,8 @@ func (c *conn) unhold(held []byte) []byte {
 
 func (c *conn) feedHeld(held []byte) []byte {
 	if c.req.phase == inSession {
-		boundary(&c.scan[inspect.ToServer], held)
-		c.serverLeg(inspect.ToServer, time.Now(), held, 0)
+		frames(&c.scan[inspect.ToServer], held)
+		c.serverLeg(inspect.ToServer, time.Now(), held, marks{})
 	}
 	if c.req.phase != inHead {
 		c.writeUp(held)
@@ -120,13 +120,13 @@ func (c *conn) feedHeld(held []byte) []byte {
 func (c *conn) feedUp(now time.Time, data, held []byte) []byte {
 	switch c.req.phase {
 	case inSession:
-		at := boundary(&c.scan[inspect.ToServer], data)
+		at := frames(&c.scan[inspect.ToServer], data)
 		c.tap(inspect.ClientLeg, inspect.ToServer, now, data, at)
 		c.serverLeg(inspect.ToServer, now, data, at)
 		c.writeUp(data)
 	case inOther:
-		c.tap(inspect.ClientLeg, inspect.ToServer, now, data, 0)
-		c.serverLeg(inspect.ToServer, now, data, 0)
+		c.tap(inspect.ClientLeg, inspect.ToServer, now, data, marks{})
+		c.serverLeg(inspect.ToServer, now, data, marks{})
 		c.writeUp(data)
 	default:
 		return append(held, c.requests(now, data, true)...)
@@ -140,7 +140,7 @@ func (c *conn) feedUp(now time.Time, data, held []byte) []byte {
 func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 	tell := func(p []byte) {
 		if told {
-			c.tap(inspect.ClientLeg, inspect.ToServer, now, p, 0)
+			c.tap(inspect.ClientLeg, inspect.ToServer, now, p, marks{})
 		}
 	}
 	for len(data) > 0 && !c.isOver() {
@@ -148,12 +148,12 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 			_, rest, done, err := c.req.body.Next(data)
 			piece := data[:len(data)-len(rest)]
 			tell(piece)
-			c.serverLeg(inspect.ToServer, now, piece, 0)
+			c.serverLeg(inspect.ToServer, now, piece, marks{})
 			c.writeUp(piece)
 			if data = rest; err != nil {
 				c.req.phase = inOther // its end cannot be found: what follows goes on as it is
 				tell(rest)
-				c.serverLeg(inspect.ToServer, now, rest, 0)
+				c.serverLeg(inspect.ToServer, now, rest, marks{})
 				c.writeUp(rest)
 				return nil
 			}
@@ -226,9 +226,9 @@ func (c *conn) request(raw []byte, tell func()) (hold bool) {
 	c.next = inHead
 	c.mu.Unlock()
 	if p.upgrade && !c.config.BothLegs {
-		c.tap(inspect.ServerLeg, inspect.ToServer, time.Now(), sent, 0)
+		c.tap(inspect.ServerLeg, inspect.ToServer, time.Now(), sent, marks{})
 	} else {
-		c.serverLeg(inspect.ToServer, time.Now(), sent, 0)
+		c.serverLeg(inspect.ToServer, time.Now(), sent, marks{})
 	}
 	c.writeUp(sent)
 	return p.hold && body.Done()
@@ -321,7 +321,7 @@ func (c *conn) refuse(status int, phrase, why string) {
 	text := "wsproxy: " + strings.ToUpper(why[:1]) + why[1:] + ".\n"
 	page := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
 		status, phrase, len(text), text)
-	c.tap(inspect.ClientLeg, inspect.ToClient, time.Now(), []byte(page), 0)
+	c.tap(inspect.ClientLeg, inspect.ToClient, time.Now(), []byte(page), marks{})
 	by := time.Now().Add(lingerTime)
 	c.headDeadline(by)
 	_ = c.client.SetWriteDeadline(by) // a closed socket tells with the write
@@ -344,7 +344,7 @@ func (c *conn) linger() {
 	buf := make([]byte, 4096)
 	for range 64 {
 		n, err := c.client.Read(buf)
-		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), buf[:n], 0)
+		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), buf[:n], marks{})
 		late := errors.Is(err, os.ErrDeadlineExceeded)
 		if err == nil || late && c.awake() {
 			continue

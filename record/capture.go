@@ -8,6 +8,7 @@ import (
 
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
+	"github.com/wsproxy/wsproxy/inspect"
 )
 
 // captured is one packet of a capture file.
@@ -32,6 +33,7 @@ type iface struct {
 // sections keeps the interfaces of the section that is being read.
 type sections struct {
 	n      uint64
+	ring   bool // they are segments of a temporary recording
 	ifaces []iface
 }
 
@@ -42,8 +44,12 @@ const maxInterfaces = 1 << 12
 func (s *sections) take(b block) (p captured, ok bool) {
 	switch b.kind {
 	case blockSection:
-		s.n++
 		s.ifaces = s.ifaces[:0]
+		if continues(b) {
+			s.ring = true
+		} else {
+			s.n++
+		}
 	case blockInterface:
 		if len(b.body) >= 8 && len(s.ifaces) < maxInterfaces {
 			s.ifaces = append(s.ifaces, readInterface(b))
@@ -54,6 +60,18 @@ func (s *sections) take(b block) (p captured, ok bool) {
 		return s.simple(b)
 	}
 	return captured{}, false
+}
+
+// continues says that a section is a segment of a temporary recording, which
+// goes on with the connections of the one before.
+func continues(b block) bool {
+	found := false
+	b.options(16, func(code int, v []byte) {
+		if js, ok := strings.CutPrefix(string(v), commentPrefix); ok && code == optComment {
+			found = kindOf(js) == inspect.NoteSegment
+		}
+	})
+	return found
 }
 
 func readInterface(b block) iface {

@@ -3,6 +3,7 @@ package record
 import (
 	"io"
 	"os"
+	"slices"
 	"sort"
 )
 
@@ -33,6 +34,17 @@ func (s *stream) add(e extent) {
 func (s *stream) from(off int64) []extent {
 	i := sort.Search(len(s.extents), func(i int) bool { return s.extents[i].off+s.extents[i].n > off })
 	return s.extents[i:]
+}
+
+// trim forgets what lies before pos in the recording.
+func (s *stream) trim(pos int64) {
+	n := 0
+	for n < len(s.extents) && !s.extents[n].side && s.extents[n].pos+s.extents[n].n <= pos {
+		n++
+	}
+	if n > 0 {
+		s.extents = slices.Clone(s.extents[n:])
+	}
 }
 
 // side keeps the bytes of foreign conversations in their right order: in their

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/gopacket/gopacket/layers"
@@ -16,8 +15,8 @@ import (
 	"github.com/wsproxy/wsproxy/inspect"
 )
 
-// Follow reads a recording, or a foreign capture of plain TCP, and drives a sink
-// with what it holds. With live nil it reads to the end of the file. Otherwise
+// Follow reads a recording, which may be a temporary one, or a foreign capture of
+// plain TCP, and drives a sink with what it holds. With live nil it reads to the end of the file. Otherwise
 // it goes on each time live ticks and ends when live is closed and everything is
 // read, or with ctx's error. Connections that are still open then end with
 // inspect.Cut.
@@ -26,14 +25,14 @@ import (
 // Errors: the system's; *FormatError for a file of another kind; *TornError and
 // *DamagedError, each after everything that could be read was delivered.
 func Follow(ctx context.Context, path string, live <-chan struct{}, sink inspect.Sink) error {
-	f, err := os.Open(path)
+	f, err := openSource(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close() // read only
 	fl := newFollower(sink)
-	if classic(f) {
-		err = fl.pcap(ctx, f)
+	if file, ok := f.(plainSource); ok && classic(f) {
+		err = fl.pcap(ctx, file)
 	} else {
 		err = fl.pcapng(ctx, f, live)
 	}
@@ -44,12 +43,12 @@ func Follow(ctx context.Context, path string, live <-chan struct{}, sink inspect
 // Check says whether Follow can read a file at all. Errors: the system's, or a
 // *FormatError.
 func Check(path string) error {
-	f, err := os.Open(path)
+	f, err := openSource(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close() // read only
-	if classic(f) {
+	if _, ok := f.(*ringReader); ok || classic(f) {
 		return nil
 	}
 	w := walker{r: f}
@@ -86,6 +85,11 @@ type leg struct {
 	next  [2]uint32 // sequence number that comes next
 	known [2]bool   // next is
 	ended [2]bool
+	stale [2]bool              // packets are gone: up to where a frame's beginning is marked, or it is resumed
+	skip  uint32               // bytes behind the SYN+ACK that were read before
+	again *inspect.ResumedNote // its heads are being read once more
+	blind [2]bool              // the next frame boundary must be named
+	sure  [2]bool              // a frame begins with the next byte, behind a hole
 }
 
 func newFollower(sink inspect.Sink) *follower {
@@ -127,8 +131,8 @@ func (fl *follower) pcap(ctx context.Context, f io.Reader) error {
 	return ctx.Err()
 }
 
-func (fl *follower) pcapng(ctx context.Context, f io.ReaderAt, live <-chan struct{}) error {
-	w := walker{r: f}
+func (fl *follower) pcapng(ctx context.Context, f source, live <-chan struct{}) error {
+	w := walker{r: &ahead{r: f}, ring: f, off: f.oldest()}
 	for n := 0; ; n++ {
 		if n&0xff == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -136,6 +140,11 @@ func (fl *follower) pcapng(ctx context.Context, f io.ReaderAt, live <-chan struc
 		b, err := w.next()
 		if err == nil {
 			fl.block(b)
+			continue
+		}
+		if errors.Is(err, ErrLapped) {
+			w.off = f.oldest()
+			fl.lapped()
 			continue
 		}
 		if !errors.Is(err, io.EOF) && !errors.Is(err, errShort) {
@@ -233,7 +242,9 @@ func (fl *follower) packet(p *captured) {
 		fl.segment(l, d, p, s)
 		return
 	}
-	fl.imported.segment(p, s)
+	if !fl.sections.ring { // nothing in a temporary recording is foreign
+		fl.imported.segment(p, s)
+	}
 }
 
 // opens takes a SYN that carries the note of a leg of ours.
@@ -243,8 +254,17 @@ func (fl *follower) opens(key flowKey, p *captured, s segment) bool {
 		if json.Unmarshal([]byte(js), &n) != nil || n.Kind != inspect.NoteLeg {
 			continue
 		}
+		again := resumed(p)
 		if old := fl.legs[key]; old != nil {
+			if again != nil && old.conn == n.ID {
+				fl.rejoin(old, p, s, again)
+				return true
+			}
 			fl.cutLeg(old) // its port was used again
+		}
+		if again != nil {
+			fl.resume(key, p, s, n, again)
+			return true
 		}
 		l := &leg{conn: n.ID, leg: n.Leg, key: key, next: [2]uint32{s.seq + 1}, known: [2]bool{true}}
 		fl.legs[key] = l
@@ -270,29 +290,31 @@ func (fl *follower) segment(l *leg, d inspect.Dir, p *captured, s segment) {
 		return // a damaged packet leaves a hole in the numbers
 	}
 	if s.flags&flagSyn != 0 {
-		l.next[d], l.known[d] = s.seq+1, true
+		if !l.known[d] {
+			l.next[d], l.known[d] = s.seq+1+l.skip, true
+		}
 		return
 	}
 	if !l.known[d] {
 		l.next[d], l.known[d] = s.seq, true
 	}
 	gap, ended := fl.notes(l, d, p, "")
-	boundary := 0
+	boundary, ok := fl.place(l, d, p, s)
+	if !ok {
+		return
+	}
 	if gap > 0 {
 		boundary = 1
 		fl.hole(l, d, p.time, gap)
-	}
-	// A packet that is missing from the file leaves a hole in the numbers.
-	if lost := int32(s.seq - l.next[d]); lost > 0 {
-		fl.hole(l, d, p.time, int64(lost))
-	} else if lost < 0 {
-		return // here before: a file merged with itself
 	}
 	if n := int64(len(s.payload)) + s.missing; n > 0 {
 		fl.sink.Chunk(inspect.Chunk{Conn: l.conn, Leg: l.leg, Dir: d, Time: p.time, Off: l.off[d],
 			Data: s.payload, Gap: s.missing, Pos: s.off, Boundary: boundary})
 		l.off[d] += n
 		l.next[d] = s.seq + uint32(n)
+	}
+	if l.again != nil {
+		fl.behindHeads(l, p)
 	}
 	switch {
 	case ended != nil:
@@ -304,6 +326,33 @@ func (fl *follower) segment(l *leg, d inspect.Dir, p *captured, s segment) {
 		}
 		fl.end(l, d, inspect.Ended{How: how, Off: l.off[d], Time: p.time})
 	}
+}
+
+// place finds a packet's place in its direction and hands on the hole in front of
+// it, if packets are missing from the file. It answers where in it a frame
+// begins, if that must be said; ok is false for a packet that has no place: one
+// that was here before, as in a file merged with itself, or that stands behind a
+// hole of unknown size.
+func (fl *follower) place(l *leg, d inspect.Dir, p *captured, s segment) (boundary int, ok bool) {
+	if l.stale[d] {
+		boundary = marked(p, d)
+		if boundary == 0 && s.flags&(flagFin|flagRst) == 0 {
+			return 0, false
+		}
+		l.stale[d] = false
+		// A ring is smaller than the 4 GiB after which numbers come again.
+		fl.hole(l, d, p.time, int64(s.seq-l.next[d]))
+		l.next[d] = s.seq
+		return boundary, true
+	}
+	lost := int32(s.seq - l.next[d])
+	if lost < 0 {
+		return 0, false
+	}
+	if lost > 0 {
+		fl.hole(l, d, p.time, int64(lost))
+	}
+	return fl.boundary(l, d, p), true
 }
 
 // hole hands on that n bytes are not in the file.
@@ -318,7 +367,7 @@ func (fl *follower) hole(l *leg, d inspect.Dir, t time.Time, n int64) {
 func (fl *follower) notes(l *leg, d inspect.Dir, p *captured, skip string) (gap int64, ended *inspect.Ended) {
 	for _, js := range p.notes() {
 		switch kind := kindOf(js); kind {
-		case skip:
+		case skip, inspect.NoteResumed, inspect.NoteBoundary:
 		case inspect.NoteGap:
 			var n inspect.GapNote
 			if json.Unmarshal([]byte(js), &n) == nil && n.Bytes > 0 {

@@ -83,9 +83,26 @@ func (x *indexer) chunk(_ *inspect.Conn, c inspect.Chunk) {
 		e.side = true
 	} else {
 		s.read = max(s.read, c.Pos+e.n)
+		s.trim()
 	}
 	if ix := s.conns[c.Conn]; ix != nil {
 		ix.streams[c.Dir].add(e)
+	}
+}
+
+// trim lets go of where bytes were that a ring no longer has.
+func (s *Store) trim() {
+	if s.read-s.trimmed < segmentMin {
+		return // looking costs something
+	}
+	from := s.file.oldest()
+	if s.trimmed = s.read; from == 0 {
+		return
+	}
+	for _, n := range s.sessions {
+		for _, st := range n.streams {
+			st.trim(from)
+		}
 	}
 }
 
@@ -114,9 +131,18 @@ func (x *indexer) event(c *inspect.Conn, e inspect.Event) {
 			x.inSession(c, ix.session, e)
 		}
 	}
-	if c.Over() {
-		delete(s.conns, c.Info().ID)
+}
+
+// after lets go of a connection that is over. Its last chunk or end may lead to
+// several events, so that it is not for event to do.
+func (x *indexer) after(c *inspect.Conn) {
+	if !c.Over() {
+		return
 	}
+	s := x.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c.Info().ID)
 }
 
 func (s *Store) add(what Session, ix *indexed) *session {

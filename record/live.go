@@ -3,11 +3,15 @@ package record
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"time"
 )
 
-// Live says that somebody is writing the recording.
+// Live says that somebody is writing the recording, which may be a temporary one.
 func Live(path string) bool {
+	if st, err := os.Stat(path); err == nil && st.IsDir() {
+		path = filepath.Join(path, ringState)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return false
@@ -29,15 +33,20 @@ func Poll(ctx context.Context, path string) <-chan struct{} {
 		defer close(ticks)
 		every := time.NewTicker(pollEvery)
 		defer every.Stop()
+		f, err := openSource(path)
+		if err != nil {
+			return // so will the reader be told
+		}
+		defer f.Close() // read only
 		size := int64(-1)
 		for {
 			live := Live(path) // before the size: what was written last is seen
-			st, err := os.Stat(path)
+			end, err := f.end()
 			if err != nil || !live {
 				return
 			}
-			if st.Size() != size {
-				size = st.Size()
+			if end != size {
+				size = end
 				select {
 				case ticks <- struct{}{}:
 				default:

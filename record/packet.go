@@ -116,9 +116,21 @@ func pseudo(src, dst netip.Addr, size int) uint64 {
 	return sum
 }
 
-// checksum is the Internet checksum (RFC 1071), eight bytes at a time.
+// checksum is the Internet checksum (RFC 1071), 64 bytes at a time.
 func checksum(sum uint64, b []byte) uint16 {
 	var carry uint64
+	for len(b) >= 64 { // one chain of additions with carry
+		p := b[:64:64]
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(p[0:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(p[8:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(p[16:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(p[24:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(p[32:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(p[40:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(p[48:]), carry)
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(p[56:]), carry)
+		b = b[64:]
+	}
 	for len(b) >= 8 {
 		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
 		b = b[8:]

@@ -4,8 +4,9 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
+	"os"
 	"time"
 
 	"github.com/gopacket/gopacket"
@@ -21,6 +22,11 @@ const maxComment = 65535
 // belongs to the writing goroutine. After an error it writes nothing more.
 type section struct {
 	file    *counter
+	ring    *ring // nil: one file
+	used    int64 // bytes of the segment, with what waits in the buffer
+	reserve int64 // bytes of the segment that are kept for what is begun once more at its end
+	rolling bool  // that is being written
+	version string
 	ng      *pcapgo.NgWriter
 	conns   map[inspect.ConnID]*recorded
 	packets int64
@@ -37,6 +43,7 @@ type recorded struct {
 	off   [2][2]int64 // stream offset that comes next, by leg and direction
 	ended [2][2]bool
 	notes [2][]string // comments for the leg's next packet
+	carry *carry      // of a ring: what is needed to begin once more
 }
 
 type counter struct {
@@ -52,20 +59,54 @@ func (c *counter) Write(b []byte) (int, error) {
 
 // newSection writes a section's head at the end of a file that has size bytes.
 func newSection(f io.Writer, size int64, version string) (*section, error) {
-	s := &section{file: &counter{f, size}, conns: map[inspect.ConnID]*recorded{}}
+	s := &section{file: &counter{f, size}, version: version, conns: map[inspect.ConnID]*recorded{}}
+	return s, s.begin("")
+}
+
+// newRing is a section in the first segment of a ring.
+func newRing(o Options) (*section, error) {
+	r, err := createRing(o.Path, o.Limit)
+	if err != nil {
+		return nil, err
+	}
+	s := &section{file: &counter{r, 0}, ring: r, version: o.Version, conns: map[inspect.ConnID]*recorded{}}
+	if err := s.beginSegment(); err != nil {
+		return nil, errors.Join(err, r.close())
+	}
+	return s, nil
+}
+
+// close lets go of the file, which is on the disk then.
+func (s *section) close() error {
+	if s.ring != nil {
+		return s.ring.close()
+	}
+	f, ok := s.file.w.(*os.File)
+	if !ok {
+		return nil
+	}
+	var err error
+	if st, e := f.Stat(); e == nil && st.Mode().IsRegular() { // no device or pipe can be synced
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// begin writes the head: the section and its two interfaces.
+func (s *section) begin(comment string) error {
 	leg := func(l inspect.Leg) pcapgo.NgInterface {
 		return pcapgo.NgInterface{Name: l.String(), LinkType: layers.LinkTypeRaw, TimestampResolution: 9,
 			Description: map[inspect.Leg]string{inspect.ClientLeg: "client and wsproxy", inspect.ServerLeg: "wsproxy and server"}[l]}
 	}
-	options := pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{Application: application + version}}
+	options := pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{Application: application + s.version, Comment: comment}}
 	var err error
 	if s.ng, err = pcapgo.NewNgWriterInterface(bufio.NewWriterSize(s.file, 256<<10), leg(inspect.ClientLeg), options); err != nil {
-		return nil, err
+		return err
 	}
 	if _, err = s.ng.AddInterface(leg(inspect.ServerLeg)); err != nil {
-		return nil, err
+		return err
 	}
-	return s, s.ng.Flush()
+	return s.ng.Flush()
 }
 
 // bytes is about how long the file is; what is still in the buffer is not in it.
@@ -74,6 +115,9 @@ func (s *section) bytes() int64 { return s.file.n }
 func (s *section) flush() {
 	if s.err == nil {
 		s.err = s.ng.Flush()
+	}
+	if s.err == nil && s.ring != nil {
+		s.err = s.ring.publish()
 	}
 }
 
@@ -97,6 +141,9 @@ func (s *section) op(o *op, data []byte) {
 
 func (s *section) open(info inspect.ConnInfo) {
 	r := &recorded{}
+	if s.ring != nil {
+		r.carry = newCarry(info, s.ring.seq)
+	}
 	s.conns[info.ID] = r
 	note := inspect.NewNote(info.ID, inspect.ClientLeg, inspect.ToServer, info.Time, inspect.NoteLeg,
 		inspect.LegNote{Kind: inspect.NoteLeg, Leg: inspect.ClientLeg, ConnInfo: info})
@@ -108,8 +155,8 @@ func (s *section) syn(r *recorded, l inspect.Leg, c *conversation, n inspect.Not
 	r.legs[l] = c
 	c.open = true
 	r.notes[l] = append([]string{comment(n.JSON)}, r.notes[l]...)
-	s.packet(r, l, n.Time, c.packet(inspect.ToServer, flagSyn, nil))
-	s.packet(r, l, n.Time, c.packet(inspect.ToClient, flagSyn|flagAck, nil))
+	s.packet(r, l, n.Time, tcp{inspect.ToServer, flagSyn, nil})
+	s.packet(r, l, n.Time, tcp{inspect.ToClient, flagSyn | flagAck, nil})
 }
 
 // comment is a note as the text of a packet comment.
@@ -124,11 +171,22 @@ func comment(js []byte) string {
 	return commentPrefix + string(js)
 }
 
-// packet writes an IP packet with the comments that wait for its leg.
-func (s *section) packet(r *recorded, l inspect.Leg, t time.Time, data []byte) {
+// tcp is what a segment of a leg says.
+type tcp struct {
+	dir     inspect.Dir
+	flags   byte
+	payload []byte
+}
+
+// packet writes a segment of a leg with the comments that wait for it.
+func (s *section) packet(r *recorded, l inspect.Leg, t time.Time, p tcp) {
+	if s.ring != nil && s.err == nil {
+		s.makeRoom(len(p.payload), r.notes[l])
+	}
 	if s.err != nil {
 		return
 	}
+	data := r.legs[l].packet(p.dir, p.flags, p.payload)
 	if s.start.IsZero() {
 		s.start = t
 	}
@@ -156,9 +214,12 @@ func (s *section) chunk(c inspect.Chunk) {
 		r.notes[c.Leg] = append(r.notes[c.Leg], comment(n.JSON))
 	}
 	*off = c.Off + int64(len(c.Data))
+	if r.carry != nil {
+		r.carry.saw(r, &c, s.ring.seq)
+	}
 	for data := c.Data; len(data) > 0; {
 		n := min(len(data), maxSegment)
-		s.packet(r, c.Leg, c.Time, r.legs[c.Leg].packet(c.Dir, flagPsh|flagAck, data[:n]))
+		s.packet(r, c.Leg, c.Time, tcp{c.Dir, flagPsh | flagAck, data[:n]})
 		data = data[n:]
 	}
 }
@@ -202,7 +263,7 @@ func (s *section) end(e inspect.Ended) {
 	if e.How == inspect.Rst {
 		flags = flagRst | flagAck
 	}
-	s.packet(r, e.Leg, e.Time, r.legs[e.Leg].packet(e.Dir, flags, nil))
+	s.packet(r, e.Leg, e.Time, tcp{e.Dir, flags, nil})
 	r.ended[e.Leg][e.Dir] = true
 	if e.How == inspect.Rst {
 		r.ended[e.Leg] = [2]bool{true, true}
@@ -286,14 +347,4 @@ func appendTime(b []byte, t time.Time) []byte {
 	}
 	b = binary.LittleEndian.AppendUint32(b, uint32(ns>>32))
 	return binary.LittleEndian.AppendUint32(b, uint32(ns))
-}
-
-// size is a number of bytes as people say it.
-func size(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
-	i := 0
-	for ; n >= 1024 && n%1024 == 0 && i < len(units)-1; i++ {
-		n /= 1024
-	}
-	return fmt.Sprint(n, " ", units[i])
 }

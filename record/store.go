@@ -2,7 +2,6 @@ package record
 
 import (
 	"context"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,8 +16,8 @@ import (
 // What they answer never changes afterwards, but for a session's counts.
 type Store struct {
 	path string
-	file *os.File // for reading payloads
-	side *side    // bytes of conversations that were put together while reading
+	file source // for reading payloads
+	side *side  // bytes of conversations that were put together while reading
 	stop context.CancelFunc
 	done chan struct{} // closed when the follower has returned
 
@@ -27,6 +26,7 @@ type Store struct {
 	mu       sync.Mutex
 	sessions []*session
 	read     int64 // bytes of the file
+	trimmed  int64 // the read at which a ring was last looked at for what is gone
 	conns    map[inspect.ConnID]*indexed
 	windows  windows
 	stopped  string // why the recording ended early, if it says so
@@ -115,7 +115,7 @@ const (
 // is wrong with it Progress tells. The caller must Close the Store, which also
 // ends with ctx.
 func OpenStore(ctx context.Context, path string, live <-chan struct{}, judges ...inspect.Judge) (*Store, error) {
-	f, err := os.Open(path)
+	f, err := openSource(path)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func OpenStore(ctx context.Context, path string, live <-chan struct{}, judges ..
 	s := &Store{path: path, file: f, side: &side{}, stop: stop, done: make(chan struct{}),
 		conns: map[inspect.ConnID]*indexed{}, windows: newWindows(), lines: map[lineKey]string{}}
 	in := &indexer{store: s, inspector: inspect.Inspector{Judges: judges}}
-	in.inspector.Emit, in.inspector.Each = in.event, in.chunk
+	in.inspector.Emit, in.inspector.Each, in.inspector.After = in.event, in.chunk, in.after
 	go func() {
 		defer close(s.done)
 		err := Follow(ctx, path, live, in)
@@ -164,9 +164,7 @@ func (s *Store) Progress() Progress {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if st, err := s.file.Stat(); err == nil {
-		p.Size = st.Size()
-	}
+	p.Size, _ = s.file.end() // what cannot be told is shown as nothing
 	p.Read, p.Err, p.Stopped = s.read, s.err, s.stopped
 	if p.Done && p.Err == nil {
 		p.Read = p.Size

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -449,19 +448,6 @@ func TestFind(t *testing.T) {
 	cancel()
 	if _, _, err := s.Find(stopped, Row{}, false, Text("x")); err != context.Canceled {
 		t.Errorf("error %v", err)
-	}
-}
-
-func TestStoreSaysWhyARecordingStopped(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.pcapng")
-	w := create(t, Options{Path: path, Temporary: true, Limit: 1 << 20})
-	w.Open(conn(1))
-	w.Chunk(inspect.Chunk{Conn: 1, Time: t0, Data: make([]byte, 2<<20)})
-	closed(t, w)
-	s := openStore(t, path, nil)
-	<-s.Done()
-	if p := s.Progress(); !strings.Contains(p.Stopped, "limit") {
-		t.Errorf("stopped: %q", p.Stopped)
 	}
 }
 

@@ -42,6 +42,7 @@ type block struct {
 // can go on where it stopped once the file has grown.
 type walker struct {
 	r       io.ReaderAt
+	ring    source // not nil: where to go on behind a segment, see next
 	off     int64
 	order   binary.ByteOrder // nil before the first section header
 	buf     []byte
@@ -57,6 +58,17 @@ var errShort = errors.New("the block is not whole")
 // says that the file does not begin as pcapng. Damage costs the damaged block.
 func (w *walker) next() (block, error) {
 	b, err := w.read(w.off)
+	for err == nil && b.kind == blockFiller { // nothing more comes in this segment
+		to, ok := int64(0), false
+		if w.ring != nil {
+			to, ok = w.ring.after(w.off)
+		}
+		if !ok {
+			return block{}, io.EOF
+		}
+		w.off = to
+		b, err = w.read(w.off)
+	}
 	var bad *FormatError
 	if err == nil {
 		w.off += int64(len(b.body)) + 12
@@ -92,6 +104,9 @@ func (w *walker) read(off int64) (block, error) {
 	}
 	if n < 8 {
 		return block{}, short(err)
+	}
+	if order.Uint32(head[:]) == blockFiller {
+		return block{kind: blockFiller, off: off, order: order}, nil
 	}
 	length := int64(order.Uint32(head[4:]))
 	if length < 12 || length%4 != 0 || length > maxBlock {
@@ -199,6 +214,36 @@ func (b *block) options(at int, f func(code int, value []byte)) {
 		f(code, o[4:4+n])
 		o = o[min(len(o), 4+(n+3)&^3):]
 	}
+}
+
+// ahead reads a file in large pieces for a walker, which asks for small ones.
+type ahead struct {
+	r   io.ReaderAt
+	buf []byte
+	off int64
+	n   int
+}
+
+// readAhead is the size of a piece.
+const readAhead = 128 << 10
+
+// ReadAt answers from the piece at hand where it can.
+func (a *ahead) ReadAt(b []byte, off int64) (int, error) {
+	if off >= a.off && off+int64(len(b)) <= a.off+int64(a.n) {
+		return copy(b, a.buf[off-a.off:]), nil
+	}
+	if len(b) > readAhead/2 {
+		return a.r.ReadAt(b, off)
+	}
+	if a.buf == nil {
+		a.buf = make([]byte, readAhead)
+	}
+	n, err := a.r.ReadAt(a.buf, off)
+	a.off, a.n = off, n
+	if got := copy(b, a.buf[:n]); got < len(b) {
+		return got, err
+	}
+	return len(b), nil
 }
 
 // wholeBlocks is how much of a pcapng file is whole blocks: where a section can

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -17,13 +18,14 @@ type Options struct {
 	Append  bool // add a section to a recording that exists
 	Version string
 
-	// Temporary recordings never make the traffic wait: past a full queue
-	// chunks are dropped and counted, at Limit the recording stops.
+	// Temporary recordings are a ring of files in the folder Path, which must
+	// be there, and never make the traffic wait: past a full queue chunks are
+	// dropped and counted, past Limit the oldest bytes give way.
 	Temporary bool
-	Limit     int64 // most bytes of a temporary recording; 0: 256 MiB
+	Limit     int64 // about how many bytes a temporary recording keeps; 0: 256 MiB
 
 	// OnStop, if set, is called once by the writing goroutine when the
-	// recording ends early: its limit is reached, or the disk is full.
+	// recording ends early: the disk is full.
 	OnStop func(why string)
 }
 
@@ -51,7 +53,6 @@ type Status struct {
 // file; Close ends it and waits for it.
 type Writer struct {
 	options Options
-	file    *os.File
 	done    chan struct{} // closed by the writing goroutine when it returns
 
 	mu       sync.Mutex
@@ -105,24 +106,39 @@ func Create(o Options) (*Writer, error) {
 	if o.Limit == 0 {
 		o.Limit = 256 << 20
 	}
+	out, err := openSection(o)
+	if err != nil {
+		return nil, err
+	}
+	w := &Writer{options: o, done: make(chan struct{}), lossy: map[legDir]bool{}}
+	w.more.L, w.room.L = &w.mu, &w.mu
+	w.status.Path = o.Path
+	w.status.Bytes = out.bytes()
+	go w.run(out)
+	return w, nil
+}
+
+// openSection opens the file, or the ring, and writes the head of a section.
+func openSection(o Options) (*section, error) {
+	if o.Temporary {
+		return newRing(o)
+	}
 	f, err := openFile(o)
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{options: o, file: f, done: make(chan struct{}), lossy: map[legDir]bool{}}
-	w.more.L, w.room.L = &w.mu, &w.mu
-	w.status.Path = o.Path
 	size, err := f.Seek(0, io.SeekEnd)
+	if errors.Is(err, syscall.ESPIPE) { // a pipe has no place to seek to
+		err = nil
+	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	out, err := newSection(f, size, o.Version)
+	s, err := newSection(f, size, o.Version)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	w.status.Bytes = out.bytes()
-	go w.run(out)
-	return w, nil
+	return s, nil
 }
 
 // openFile opens the file, locked and cut to what may stay in it.
@@ -141,23 +157,33 @@ func openFile(o Options) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	ok, err := lock(f)
-	if err == nil && !ok {
-		err = &LockedError{o.Path}
-	}
-	if err == nil {
-		var keep int64
-		if o.Append {
-			keep, err = wholeBlocks(f)
-		}
-		if err == nil {
-			err = f.Truncate(keep)
-		}
-	}
-	if err != nil {
+	if err := claim(f, o); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// claim locks a file and cuts it to what may stay in it. A device or a pipe is
+// written to as it is.
+func claim(f *os.File, o Options) error {
+	st, err := f.Stat()
+	if err != nil || !st.Mode().IsRegular() {
+		return err
+	}
+	ok, err := lock(f)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return &LockedError{o.Path}
+	}
+	var keep int64
+	if o.Append {
+		if keep, err = wholeBlocks(f); err != nil {
+			return err
+		}
+	}
+	return f.Truncate(keep)
 }
 
 // Status answers how the recording stands now.
@@ -272,10 +298,6 @@ func (w *Writer) run(out *section) {
 		b, closing := w.take()
 		for i := range b.ops {
 			out.op(&b.ops[i], b.data)
-			if w.options.Temporary && out.bytes() > w.options.Limit && out.err == nil {
-				w.stop(out, "it reached its limit of "+size(w.options.Limit))
-				break
-			}
 		}
 		w.forget(b.ops)
 		if now := time.Now(); out.err == nil && (w.idle() || now.Sub(flushed) > flushEvery) {
@@ -362,7 +384,7 @@ func (w *Writer) stop(out *section, why string) {
 func (w *Writer) finish(out *section) {
 	out.finish()
 	w.progress(out)
-	err := errors.Join(out.err, w.file.Sync(), w.file.Close())
+	err := errors.Join(out.err, out.close())
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.closed = true

@@ -3,7 +3,7 @@ package ui
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,40 +46,70 @@ func (d *driver) do(f func()) {
 	d.t.Helper()
 	// A drawing that was already asked for stands in front of the keys, a second
 	// one does not.
-	for _, f := range []func(){func() {}, f} {
-		called := make(chan struct{})
-		d.view.post(func() { f(); close(called) })
-		select {
-		case <-called:
-		case err := <-d.done:
-			d.done <- err
-			return
-		case <-time.After(10 * time.Second):
-			d.t.Fatal("the loop hangs")
+	d.post(func() {})
+	d.post(f)
+}
+
+func (d *driver) post(f func()) {
+	d.t.Helper()
+	called := make(chan struct{})
+	d.view.post(func() { f(); close(called) })
+	select {
+	case <-called:
+	case err := <-d.done:
+		d.done <- err
+	case <-time.After(10 * time.Second):
+		d.t.Fatal("the loop hangs")
+	}
+}
+
+// sight is what the screen looked like at one time.
+type sight struct {
+	text string
+	busy bool // it does not show all that it has to yet
+}
+
+// look is what the screen shows, behind the keys that were pressed.
+func (d *driver) look() (s sight) {
+	d.t.Helper()
+	var before bool
+	d.post(func() {})
+	d.post(func() { before = d.busy() })
+	d.post(func() { // all that was there before is drawn by now
+		cells, w, h := d.sim.GetContents()
+		s = sight{textOf(cells, w, h), before || d.busy()}
+	})
+	return s
+}
+
+// busy says that something has to be read yet, or drawn. The loop calls it.
+func (d *driver) busy() bool {
+	v := d.view
+	if v.search.cancel != nil || v.drawn.Load() != v.source.Version() {
+		return true
+	}
+	f := &v.frames
+	if f.session < 0 {
+		return false
+	}
+	for i := f.top; i < min(f.top+f.height, f.n); i++ {
+		if r, ok := f.row(i); ok {
+			if _, ok := v.reader.summary(r); !ok {
+				return true
+			}
 		}
 	}
+	x := v.source.Session(f.session)
+	w := v.want(&x, v.layout.pane[onDetail].w)
+	m := v.reader.made()
+	return w.width > 0 && (m == nil || !m.want.same(w, m.whole))
 }
 
 // settle waits until the keys have been handled and the screen shows all that
 // it has to read for that.
 func (d *driver) settle() {
 	d.t.Helper()
-	await(d.t, "the screen to settle", func() bool {
-		d.do(func() {})
-		if d.over() {
-			return true
-		}
-		var busy bool
-		d.do(func() {
-			r := d.view.reader
-			r.mu.Lock()
-			busy = r.next != nil
-			r.mu.Unlock()
-			busy = busy || d.view.search.cancel != nil
-		})
-		text := d.text()
-		return !busy && !strings.Contains(text, "reading …") && !strings.Contains(text, "  …\n") && d.view.drawn.Load() == d.view.source.Version()
-	})
+	await(d.t, "the screen to settle", func() bool { return !d.look().busy || d.over() })
 }
 
 // keys presses keys: runes as they are, others by their tcell names in <>.
@@ -148,9 +178,9 @@ func (d *driver) cells() (cells []tcell.SimCell, w, h int) {
 }
 
 // text is the screen, line by line, without the blanks at their ends.
-func (d *driver) text() string {
-	d.t.Helper()
-	cells, w, h := d.cells()
+func (d *driver) text() string { return d.look().text }
+
+func textOf(cells []tcell.SimCell, w, h int) string {
 	var b strings.Builder
 	for y := range h {
 		var l strings.Builder
@@ -166,15 +196,19 @@ func (d *driver) text() string {
 	return b.String()
 }
 
+// has waits for texts to be on the screen.
 func (d *driver) has(all ...string) *driver {
 	d.t.Helper()
-	for _, want := range all {
-		await(d.t, fmt.Sprintf("%q on the screen:\n%s", want, d.text()), func() bool {
-			d.settle()
-			return strings.Contains(d.text(), want)
-		})
+	var last sight
+	for end := time.Now().Add(10 * time.Second); ; {
+		if last = d.look(); !last.busy && !slices.ContainsFunc(all, func(s string) bool { return !strings.Contains(last.text, s) }) {
+			return d
+		}
+		if d.over() || time.Now().After(end) {
+			d.t.Fatalf("waited in vain for %q on the screen, which is\n%s", all, last.text)
+		}
+		<-time.After(2 * time.Millisecond)
 	}
-	return d
 }
 
 func (d *driver) hasNot(all ...string) *driver {
@@ -198,4 +232,21 @@ func (d *driver) ends() error {
 		d.t.Fatal("the screen does not end")
 	}
 	return nil
+}
+
+func splitLines(s string) []string { return strings.Split(strings.TrimSuffix(s, "\n"), "\n") }
+
+// keysNow presses keys and waits for nothing; \r is Enter, \x1b is Esc.
+func (d *driver) keysNow(script string) {
+	d.t.Helper()
+	for _, r := range script {
+		switch r {
+		case '\r':
+			d.sim.InjectKey(tcell.KeyEnter, 0, tcell.ModNone)
+		case '\x1b':
+			d.sim.InjectKey(tcell.KeyEscape, 0, tcell.ModNone)
+		default:
+			d.sim.InjectKey(tcell.KeyRune, r, tcell.ModNone)
+		}
+	}
 }

@@ -344,21 +344,21 @@ func drawCells(screen tcell.Screen, r rect, cols []column, x *frameRow, style fu
 		if c.right {
 			n = max(c.width-width(cell.text), 0)
 		}
-		put(screen, at+n, r.y, min(c.width-n, end-at-n), cell.text, style(cell.role))
+		put(screen, rect{at + n, r.y, min(c.width-n, end-at-n), 1}, cell.text, style(cell.role))
 		at += c.width
 	}
 	at += 2
 	if m := x.mark; m != nil {
 		text := "! " + m.ID + " " + m.Clause
 		n := min(width(text), max(end-at-10, 0))
-		used := put(screen, at, r.y, end-at-n-2, x.summary.text, style(x.summary.role))
+		used := put(screen, rect{at, r.y, end - at - n - 2, 1}, x.summary.text, style(x.summary.role))
 		if used > 0 {
 			at += used + 2
 		}
-		put(screen, at, r.y, end-at, text, style(severityRole(m.Severity)))
+		put(screen, rect{at, r.y, end - at, 1}, text, style(severityRole(m.Severity)))
 		return
 	}
-	put(screen, at, r.y, end-at, x.summary.text, style(x.summary.role))
+	put(screen, rect{at, r.y, end - at, 1}, x.summary.text, style(x.summary.role))
 }
 
 // openSummary says how a session began.
@@ -406,7 +406,7 @@ func (v *view) drawNothing(screen tcell.Screen, r rect) {
 	}
 	for i, l := range lines {
 		if i < r.h {
-			put(screen, r.x+2, r.y+i, r.w-2, l, v.palette[dim])
+			put(screen, rect{r.x + 2, r.y + i, r.w - 2, 1}, l, v.palette[dim])
 		}
 	}
 }

@@ -113,13 +113,18 @@ func (p *page) json(b []byte) {
 	all := tokens(b)
 	depth := 0
 	var cur []span
+	columns := 0 // of cur
+	add := func(s ...span) {
+		cur = append(cur, s...)
+		columns += spansWidth(s)
+	}
 	flush := func() {
 		if len(cur) > 0 {
 			indent := 2 * min(depth, deepest)
 			spans := append([]span{{strings.Repeat(" ", indent), plain}}, cur...)
 			p.lines = append(p.lines, line{spans: spans, indent: indent + 2})
 		}
-		cur = nil
+		cur, columns = nil, 0
 	}
 	flatUntil := -1
 	for i := range all {
@@ -127,8 +132,8 @@ func (p *page) json(b []byte) {
 		flat := i <= flatUntil
 		switch {
 		case t.open == '{' || t.open == '[':
-			cur = append(cur, span{t.text, plain})
-			room := p.width - 2*min(depth, deepest) - spansWidth(cur)
+			add(span{t.text, plain})
+			room := p.width - 2*min(depth, deepest) - columns
 			if !flat && t.end < len(all) && (t.end == i+1 || depth > 0 && t.flat <= room) {
 				flatUntil = t.end
 			} else if !flat {
@@ -138,16 +143,14 @@ func (p *page) json(b []byte) {
 		case t.open != 0 && !flat:
 			flush()
 			depth = max(depth-1, 0)
-			cur = append(cur, span{t.text, plain})
+			add(span{t.text, plain})
 		case t.comma && !flat:
-			cur = append(cur, span{",", plain})
+			add(span{",", plain})
 			flush()
 		case t.comma || t.colon:
-			cur = append(cur, span{t.text + " ", plain})
+			add(span{t.text + " ", plain})
 		default:
-			for _, s := range payload([]byte(t.text), t.role) {
-				cur = appendSpan(cur, s)
-			}
+			add(payload([]byte(t.text), t.role)...)
 		}
 	}
 	flush()

@@ -29,7 +29,7 @@ type layout struct {
 
 // Sizes below which the screen is arranged more simply.
 const (
-	wide      = 100 // sessions stand beside the frames
+	wide      = 120 // sessions stand beside the frames
 	tall      = 40  // the panes keep their heights whatever has the focus
 	lowest    = 10  // only the pane with the focus is shown
 	narrowest = 30

@@ -134,8 +134,8 @@ func (v *view) drawSession(screen tcell.Screen, r rect, s *record.Session, n int
 	mark := sessionMark(s)
 	digits := len(fmt.Sprint(v.sessions.rows()))
 	x := r.x + 1
-	x += put(screen, x, r.y, 2, mark.text+" ", style(mark.role))
-	x += put(screen, x, r.y, r.x+r.w-x, fmt.Sprintf("%*d ", digits, n), style(dim))
+	x += put(screen, rect{x, r.y, 2, 1}, mark.text+" ", style(mark.role))
+	x += put(screen, rect{x, r.y, r.x + r.w - x, 1}, fmt.Sprintf("%*d ", digits, n), style(dim))
 	var tail []span
 	room := r.x + r.w - x
 	if s.Findings > 0 {
@@ -156,10 +156,10 @@ func (v *view) drawSession(screen tcell.Screen, r rect, s *record.Session, n int
 		tail = tail[:max(len(tail)-1, 0)]
 	}
 	n = spansWidth(tail)
-	put(screen, x, r.y, room-n-1, sessionPath(s), style(plain))
+	put(screen, rect{x, r.y, room - n - 1, 1}, sessionPath(s), style(plain))
 	x = r.x + r.w - n
 	for _, t := range tail {
-		x += put(screen, x, r.y, r.x+r.w-x, t.text, style(t.role))
+		x += put(screen, rect{x, r.y, r.x + r.w - x, 1}, t.text, style(t.role))
 	}
 }
 
@@ -199,7 +199,7 @@ func (v *view) drawSessions(screen tcell.Screen, r rect) {
 		v.drawSession(screen, line, &x, row+1, style)
 	}
 	if s.n == 0 && body.h > 0 {
-		put(screen, body.x+1, body.y, body.w-1, v.waiting(), v.palette[dim])
+		put(screen, rect{body.x + 1, body.y, body.w - 1, 1}, v.waiting(), v.palette[dim])
 	}
 }
 
@@ -222,9 +222,9 @@ func (v *view) waiting() string {
 func (v *view) drawBar(screen tcell.Screen, r rect, p pane, left, right string) {
 	style := v.barStyle(p)
 	fill(screen, r.x, r.y, r.w, style)
-	put(screen, r.x, r.y, r.w, left, style)
+	put(screen, rect{r.x, r.y, r.w, 1}, left, style)
 	if n := width(right); n > 0 && n < r.w {
-		put(screen, r.x+r.w-n, r.y, n, right, style)
+		put(screen, rect{r.x + r.w - n, r.y, n, 1}, right, style)
 	}
 }
 
@@ -244,7 +244,7 @@ func (v *view) rowStyle(screen tcell.Screen, r rect, selected, focused bool) fun
 		fill(screen, r.x, r.y, r.w, style)
 		return func(role) tcell.Style { return style }
 	case selected:
-		put(screen, r.x, r.y, 1, "▸", v.palette[chosen])
+		put(screen, rect{r.x, r.y, 1, 1}, "▸", v.palette[chosen])
 		return func(r role) tcell.Style { return v.palette[r].Bold(true).Dim(false) }
 	}
 	return func(r role) tcell.Style { return v.palette[r] }

@@ -131,9 +131,9 @@ func (v *view) drawTop(screen tcell.Screen, r rect, st *shown) {
 			room -= n
 		}
 	}
-	x := r.x + put(screen, r.x, r.y, r.w, brand, v.palette[strong])
+	x := r.x + put(screen, rect{r.x, r.y, r.w, 1}, brand, v.palette[strong])
 	n := spansWidth(right)
-	put(screen, x, r.y, r.w-x-n-1, title, v.palette[plain])
+	put(screen, rect{x, r.y, r.w - x - n - 1, 1}, title, v.palette[plain])
 	l := line{spans: right}
 	l.put(screen, r.x+r.w-n-1, r.y, n, v.palette)
 }

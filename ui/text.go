@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -63,9 +64,10 @@ func placed(cluster string, w int) ([]rune, int) {
 	return runes, min(w, 2)
 }
 
-// put draws text into at most w columns and answers how many it took. "…" marks
-// what did not fit.
-func put(screen tcell.Screen, x, y, w int, s string, style tcell.Style) int {
+// put draws text into the first row of a rect and answers how many columns it
+// took. "…" marks what did not fit.
+func put(screen tcell.Screen, r rect, s string, style tcell.Style) int {
+	x, y, w := r.x, r.y, r.w
 	if w <= 0 || s == "" {
 		return 0
 	}
@@ -105,7 +107,7 @@ func fill(screen tcell.Screen, x, y, w int, style tcell.Style) {
 // put draws a line into at most w columns.
 func (l *line) put(screen tcell.Screen, x, y, w int, p *palette) {
 	for _, s := range l.spans {
-		n := put(screen, x, y, w, s.text, p[s.role])
+		n := put(screen, rect{x, y, w, 1}, s.text, p[s.role])
 		x, w = x+n, w-n
 	}
 }
@@ -125,7 +127,7 @@ func (l *line) wrap(w int, out []line) []line {
 	if w < 1 {
 		return out
 	}
-	rest := l.spans
+	rest := slices.Clone(l.spans) // split takes it apart
 	indent := 0
 	for {
 		head, tail := split(rest, w-indent)
@@ -143,7 +145,8 @@ func (l *line) wrap(w int, out []line) []line {
 	}
 }
 
-// split takes off spans what fits into w columns, at least one character.
+// split takes off spans what fits into w columns, at least one character. The
+// tail is in the same memory.
 func split(spans []span, w int) (head, tail []span) {
 	used := 0
 	spaceSpan, spaceByte := -1, 0 // where the last space ends
@@ -168,16 +171,18 @@ func split(spans []span, w int) (head, tail []span) {
 	return spans, nil
 }
 
+// cut cuts spans in two, in front of byte at of span i.
 func cut(spans []span, i, at int) (head, tail []span) {
 	s := spans[i]
-	head = append(head, spans[:i]...)
+	head = spans[:i:i]
 	if at > 0 {
 		head = append(head, span{s.text[:at], s.role})
 	}
-	if at < len(s.text) {
-		tail = append(tail, span{s.text[at:], s.role})
+	if at == len(s.text) {
+		return head, spans[i+1:]
 	}
-	return head, append(tail, spans[i+1:]...)
+	spans[i].text = s.text[at:]
+	return head, spans[i:]
 }
 
 // fitting is how many bytes of s fit into w columns, and the columns they take.
@@ -206,33 +211,36 @@ func visible(s string) string { return inspect.Visible([]byte(s), 0) }
 // payload makes bytes safe to show and sets apart what had to be made visible.
 func payload(b []byte, r role) []span {
 	var out []span
+	var text strings.Builder
+	in := r
+	flush := func(next role) {
+		if text.Len() > 0 && next != in {
+			out = append(out, span{text.String(), in})
+			text.Reset()
+		}
+		in = next
+	}
 	for len(b) > 0 {
 		n := 0
 		for n < len(b) && b[n] >= 0x20 && b[n] < 0x7f {
 			n++
 		}
 		if n > 0 {
-			out = appendSpan(out, span{string(b[:n]), r})
+			flush(r)
+			text.Write(b[:n])
 			b = b[n:]
 			continue
 		}
 		_, size := utf8.DecodeRune(b)
 		s := inspect.Visible(b[:size], 0)
 		if s == string(b[:size]) {
-			out = appendSpan(out, span{s, r})
+			flush(r)
 		} else {
-			out = appendSpan(out, span{s, special})
+			flush(special)
 		}
+		text.WriteString(s)
 		b = b[size:]
 	}
+	flush(roles)
 	return out
-}
-
-// appendSpan joins a span to the one before it if they look the same.
-func appendSpan(spans []span, s span) []span {
-	if n := len(spans); n > 0 && spans[n-1].role == s.role {
-		spans[n-1].text += s.text
-		return spans
-	}
-	return append(spans, s)
 }

@@ -31,7 +31,9 @@ type Options struct {
 	Live    bool          // the recording still grows: rates and following
 	Status  func() Status // what the proxy and the recording say of themselves; called by a goroutine of Run, a few times a second; may be nil
 	NoColor bool          // attributes only
-	Screen  tcell.Screen  // not initialised; nil: the terminal
+
+	Exchanges bool         // plain HTTP exchanges are shown from the start
+	Screen    tcell.Screen // not initialised; nil: the terminal
 }
 
 // Status is what a proxy and its recording say of themselves at one time.

@@ -61,6 +61,7 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 	v := &view{Box: tview.NewBox(), ctx: ctx, stop: stop, app: tview.NewApplication(), screen: screen, source: src, options: o,
 		palette: newPalette(!o.NoColor), follow: o.Live, drawing: make(chan struct{}), over: make(chan struct{})}
 	v.frames.session = -1
+	v.sessions.all = o.Exchanges
 	v.reader = newReader(src, v.wake)
 	v.app.SetInputCapture(v.capture)
 	return v
@@ -118,7 +119,7 @@ func (v *view) Draw(screen tcell.Screen) {
 	v.update(&l)
 	v.drawTop(screen, l.top, &st)
 	if len(warnings) > 0 {
-		put(screen, l.warnings.x, l.warnings.y, l.warnings.w*l.warnings.h, " ! "+oneLine(warnings...), v.palette[bad])
+		put(screen, rect{l.warnings.x, l.warnings.y, l.warnings.w * l.warnings.h, 1}, " ! "+oneLine(warnings...), v.palette[bad])
 	}
 	if v.help != nil {
 		v.drawHelp(screen, rect{x, l.top.h, w, h - l.top.h - l.bottom.h})
@@ -138,7 +139,7 @@ func (v *view) update(l *layout) {
 	s, f := &v.sessions, &v.frames
 	wasLast := s.n > 0 && s.cursor == s.n-1
 	s.resize(s.rows(), l.pane[onSessions].body().h)
-	if v.follow && wasLast && !s.atEnd() && f.session >= 0 && v.source.Session(f.session).Closed != nil {
+	if v.follow && wasLast && !s.atEnd() && f.session >= 0 && !s.open[f.session] {
 		s.end() // the session that was followed is over
 	}
 	on := s.selected()
@@ -210,7 +211,7 @@ func (v *view) drawDetail(screen tcell.Screen, r rect) {
 	body := r.body()
 	m := v.reader.made()
 	if m == nil || m.want.subject() != v.subject {
-		put(screen, body.x+1, body.y, body.w*min(body.h, 1)-1, "reading …", v.palette[dim])
+		put(screen, rect{body.x + 1, body.y, body.w*min(body.h, 1) - 1, 1}, "reading …", v.palette[dim])
 		return
 	}
 	if v.jump && m.want.search == w.search {
@@ -243,14 +244,14 @@ func (v *view) drawTabs(screen tcell.Screen, r rect) {
 				text = fmt.Sprintf("%s(%d)%s", text[:len(text)-1], n, text[len(text)-1:])
 			}
 		}
-		n := put(screen, x, r.y, r.x+r.w-x, text, s)
+		n := put(screen, rect{x, r.y, r.x + r.w - x, 1}, text, s)
 		v.tabRects = append(v.tabRects, rect{x, r.y, n, 1})
 		x += n
 	}
 	if body := r.body(); v.lines > body.h && body.h > 0 {
 		where := fmt.Sprintf(" %d–%d of %d ", v.scroll+1, min(v.scroll+body.h, v.lines), v.lines)
 		if n := width(where); x+n <= r.x+r.w {
-			put(screen, r.x+r.w-n, r.y, n, where, style)
+			put(screen, rect{r.x + r.w - n, r.y, n, 1}, where, style)
 		}
 	}
 }
@@ -271,7 +272,7 @@ func (v *view) drawBottom(screen tcell.Screen, r rect) {
 	}
 	x := r.x
 	if said != "" {
-		x += put(screen, x, r.y, r.w, " "+visible(said), v.palette[odd]) + 1
+		x += put(screen, rect{x, r.y, r.w, 1}, " "+visible(said), v.palette[odd]) + 1
 	}
 	l := line{spans: v.keysHere(r.x + r.w - x)}
 	l.put(screen, x, r.y, r.x+r.w-x, v.palette)

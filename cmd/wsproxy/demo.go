@@ -381,7 +381,7 @@ func demoServer() http.Handler {
 
 // serveReset echoes one message and crashes at the next.
 func serveReset(w http.ResponseWriter, r *http.Request) {
-	c, err := wstest.Accept(r.Context(), w, r)
+	c, err := wstest.Accept(r.Context(), w, r, "")
 	if err != nil {
 		return // the client sees it
 	}
@@ -397,7 +397,7 @@ func serveReset(w http.ResponseWriter, r *http.Request) {
 
 // serveMistakes answers with a masked frame and sends any Close back.
 func serveMistakes(w http.ResponseWriter, r *http.Request) {
-	c, err := wstest.Accept(r.Context(), w, r)
+	c, err := wstest.Accept(r.Context(), w, r, "")
 	if err != nil {
 		return // the client sees it
 	}

@@ -48,7 +48,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"talk": talk, "terminal": terminal},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"talk": talk, "terminal": terminal,
+			"replayclient": replayClient, "silent": silent, "cut": cutFile},
 	})
 }
 

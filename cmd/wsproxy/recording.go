@@ -11,10 +11,10 @@ import (
 	"github.com/wsproxy/wsproxy/record"
 )
 
-// recording is the file that a run writes to: the one asked for with --record,
-// or a temporary one that goes when the run ends.
+// recording is what a run writes to: the file asked for with --record, or a ring
+// of files that goes when the run ends.
 type recording struct {
-	path      string
+	path      string // a file, or the folder of a temporary one
 	temporary bool
 	writer    *record.Writer
 }
@@ -29,19 +29,15 @@ func openRecording(f rootFlags, keep int64, n *notices) (*recording, error) {
 			return nil, err
 		}
 		nameLeftovers(dir, n)
-		file, err := os.CreateTemp(dir, "wsproxy-*.pcapng") // mode 0600
-		if err != nil {
+		if r.path, err = os.MkdirTemp(dir, "wsproxy-*"); err != nil { // mode 0700
 			return nil, failf("--no-record does without", "cannot make a temporary recording: %v", cause(err))
 		}
-		r.path, r.temporary = file.Name(), true
-		o.Path, o.Temporary, o.Limit, o.Force = r.path, true, keep, true
-		if err := file.Close(); err != nil {
-			return nil, err
-		}
+		r.temporary = true
+		o.Path, o.Temporary, o.Limit = r.path, true, keep
 	}
 	w, err := record.Create(o)
 	if err != nil {
-		return nil, recordingError(f.record, err)
+		return nil, recordingError(r.path, err)
 	}
 	r.writer = w
 	return r, nil
@@ -73,18 +69,25 @@ func temporaryDir() (string, error) {
 }
 
 // nameLeftovers offers what a killed run has left: temporary recordings that
-// nobody writes to.
+// nobody writes to. One that began nothing is removed.
 func nameLeftovers(dir string, n *notices) {
-	left, _ := filepath.Glob(filepath.Join(dir, "wsproxy-*.pcapng")) // the pattern is well formed
+	left, _ := filepath.Glob(filepath.Join(dir, "wsproxy-*")) // the pattern is well formed
 	for _, path := range left {
-		if st, err := os.Stat(path); err != nil || record.Live(path) {
-			continue
-		} else if st.Size() == 0 {
-			_ = os.Remove(path) // nothing was recorded
+		if record.Live(path) || record.Check(path) != nil {
 			continue
 		}
 		n.logf("a run that was killed left %s (wsproxy show opens it; delete it when done)", path)
 	}
+}
+
+// readable says that what is written can be read back and shown: not from a
+// device or a pipe, whose other end it belongs to.
+func (r *recording) readable() bool {
+	if r == nil {
+		return false
+	}
+	st, err := os.Stat(r.path)
+	return err == nil && (st.Mode().IsRegular() || st.IsDir())
 }
 
 // close ends the recording. The temporary one stays until farewell, since it
@@ -109,7 +112,7 @@ func (r *recording) farewell(stderr io.Writer, quiet bool) {
 		fmt.Fprintf(stderr, "wsproxy: warning: the recording is not whole, it stopped early: %s\n", st.Stopped)
 	}
 	if r.temporary {
-		_ = os.Remove(r.path) // what cannot be removed is named at the next start
+		_ = record.RemoveTemporary(r.path) // what cannot be removed is named at the next start
 		if !quiet {
 			fmt.Fprintln(stderr, "the recording was temporary; --record FILE keeps one")
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/record"
 )
 
 // version is what --version prints; the release build sets it with -ldflags -X.
@@ -93,7 +94,7 @@ is recorded as pcapng, which Wireshark opens and wsproxy show reads.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(showCmd(), explainCmd(), demoCmd(), versionCmd())
+	cmd.AddCommand(showCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd())
 	return cmd
 }
 
@@ -117,7 +118,7 @@ func (f *rootFlags) registerRun(cmd *cobra.Command) {
 	s.BoolVar(&f.force, "force", false, "overwrite the --record file")
 	s.BoolVar(&f.append, "append", false, "add to the --record file")
 	s.BoolVar(&f.noRecord, "no-record", false, "record nothing, which leaves nothing to inspect")
-	s.StringVar(&f.keep, "keep", "256MiB", "most `SIZE` of the temporary recording")
+	s.StringVar(&f.keep, "keep", "256MiB", "about what `SIZE` of the newest traffic the temporary recording keeps (4MiB at least)")
 	s.BoolVar(&f.redact, "redact", false, "leave credentials (Authorization, Cookie, tokens in URLs, …) out of the recording: same length, asterisks")
 	s.StringVar(&f.legs, "legs", "client", "which legs are recorded whole: `client` or both")
 	cmd.MarkFlagsMutuallyExclusive("record", "no-record")
@@ -130,6 +131,9 @@ func (f *rootFlags) registerRun(cmd *cobra.Command) {
 func (f *rootFlags) check() (keep int64, headers []inspect.HeaderField, err error) {
 	if keep, err = parseSize(f.keep); err != nil {
 		return 0, nil, usagef("--keep 256MiB", "--keep: %v", err)
+	}
+	if keep < record.MinKeep {
+		return 0, nil, usagef("--keep 256MiB", "--keep is 4MiB at least, not %s", f.keep)
 	}
 	if f.legs != "client" && f.legs != "both" {
 		return 0, nil, usagef("--legs both", "--legs takes client or both, not %q", f.legs)

@@ -159,8 +159,11 @@ func (p *proxying) announce() {
 	if p.flags.insecure {
 		fmt.Fprintln(p.err, "wsproxy: warning: the target's certificate is not verified (--insecure)")
 	}
-	if p.recording == nil {
+	switch {
+	case p.recording == nil:
 		fmt.Fprintln(p.err, "wsproxy: nothing is recorded (--no-record), so there is nothing to inspect")
+	case !p.recording.readable():
+		fmt.Fprintf(p.err, "wsproxy: %s is no file that can be read back, so there is nothing to inspect here\n", p.recording.path)
 	}
 	fmt.Fprintln(p.err, "ready")
 }
@@ -170,7 +173,7 @@ func openURL(l net.Listener) string { return "http://" + l.Addr().String() }
 // view is what is shown of this run.
 func (p *proxying) view() *view {
 	v := &view{flags: p.flags.output, out: p.out, err: p.err, goesOn: true, notices: p.notices}
-	if p.recording != nil {
+	if p.recording.readable() {
 		v.path, v.live = p.recording.path, p.recording.writer.Watch()
 	}
 	at := p.listeners[0].Addr().String()
@@ -191,9 +194,9 @@ func (p *proxying) status() ui.Status {
 		return st
 	}
 	r := p.recording.writer.Status()
-	st.RecordingBytes, st.Recording = r.Bytes, "temporary"
-	if !p.recording.temporary {
-		st.Recording = filepath.Base(p.recording.path)
+	st.RecordingBytes, st.Recording = r.Bytes, filepath.Base(p.recording.path)
+	if p.recording.temporary {
+		st.Recording = "temporary"
 	}
 	switch {
 	case r.Stopped != "":

@@ -51,8 +51,12 @@ func Open(ctx context.Context, addr string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(ctx, c, bufio.NewReader(c)), nil
+	return NewConn(ctx, c), nil
 }
+
+// NewConn makes a raw peer of a connection that was accepted. It ends with ctx
+// at the latest.
+func NewConn(ctx context.Context, c *net.TCPConn) *Conn { return newConn(ctx, c, bufio.NewReader(c)) }
 
 // Dial opens a WebSocket at path of addr. An answer other than 101 is an error
 // that holds its status line.
@@ -72,9 +76,9 @@ func newConn(ctx context.Context, tcp *net.TCPConn, r *bufio.Reader) *Conn {
 	return &Conn{TCPConn: tcp, r: r, stop: context.AfterFunc(ctx, func() { _ = tcp.Close() })}
 }
 
-// Accept takes over a request's connection and agrees to the upgrade. It ends
-// with ctx at the latest; the caller closes it.
-func Accept(ctx context.Context, w http.ResponseWriter, r *http.Request) (*Conn, error) {
+// Accept takes over a request's connection and agrees to the upgrade, with extra
+// header lines. It ends with ctx at the latest; the caller closes it.
+func Accept(ctx context.Context, w http.ResponseWriter, r *http.Request, extra string) (*Conn, error) {
 	nc, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, err
@@ -84,7 +88,7 @@ func Accept(ctx context.Context, w http.ResponseWriter, r *http.Request) (*Conn,
 		return nil, errors.Join(errors.New("a raw peer needs TCP"), nc.Close())
 	}
 	c := newConn(ctx, tcp, rw.Reader)
-	if err := c.Send([]byte(UpgradeResponse(r.Header.Get("Sec-WebSocket-Key"), ""))); err != nil {
+	if err := c.Send([]byte(UpgradeResponse(r.Header.Get("Sec-WebSocket-Key"), extra))); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil

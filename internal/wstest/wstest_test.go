@@ -1,7 +1,6 @@
 package wstest
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -63,7 +62,7 @@ func TestPeers(t *testing.T) {
 			Echo(w, r)
 			return
 		}
-		c, err := Accept(r.Context(), w, r)
+		c, err := Accept(r.Context(), w, r, "")
 		if err != nil {
 			t.Error(err)
 			return
@@ -148,7 +147,7 @@ func teed(t *testing.T) (tee *Tee, client, server *Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server = newConn(t.Context(), c.(*net.TCPConn), bufio.NewReader(c))
+	server = NewConn(t.Context(), c.(*net.TCPConn))
 	t.Cleanup(func() {
 		_ = l.Close()
 		_ = client.Close()

@@ -3,11 +3,15 @@ package plain
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/wsproxy/wsproxy/inspect"
 )
@@ -179,11 +183,29 @@ func (p *Printer) put(r entry) {
 	if p.options.JSON {
 		js, err := json.Marshal(r)
 		if err == nil {
-			_, _ = p.out.Write(append(js, '\n'))
+			_, _ = p.out.Write(append(harmless(js), '\n'))
 		}
 		return
 	}
 	_, _ = p.out.WriteString(r.line(p.options.Color) + "\n")
+}
+
+// harmless writes what a terminal would obey as JSON's own escapes: encoding/json
+// does so below U+0020 only, and U+009B begins an escape sequence too. The
+// values stay the same.
+func harmless(js []byte) []byte {
+	if utf8.RuneCount(js) == len(js) && bytes.IndexByte(js, 0x7f) < 0 {
+		return js // all of it is ASCII
+	}
+	out := make([]byte, 0, len(js)+16)
+	for _, r := range string(js) {
+		if r >= 0x7f && !unicode.IsGraphic(r) && r <= 0xffff {
+			out = fmt.Appendf(out, "\\u%04x", r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out
 }
 
 // Flush writes out what was printed, the frame that waits included.

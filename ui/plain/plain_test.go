@@ -114,3 +114,33 @@ func TestQuiet(t *testing.T) {
 		t.Errorf("printed %q", lines)
 	}
 }
+
+// JSON may be read in a terminal too: what that would obey is escaped, and means
+// the same to whoever parses it.
+func TestJSONIsHarmless(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":          `"plain"`,
+		"\x1b[2J":        `"\u001b[2J"`,
+		"\u009b2J\u0085": `"\u009b2J\u0085"`,
+		"del\x7f":        `"del\u007f"`,
+		"\u202egnp.exe":  `"\u202egnp.exe"`,
+		"grüße ✓ 日本 😀":   `"grüße ✓ 日本 😀"`,
+	} {
+		js, err := json.Marshal(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := harmless(js)
+		if string(got) != want {
+			t.Errorf("%q is written as %s, not %s", in, got, want)
+		}
+		var back string
+		if err := json.Unmarshal(got, &back); err != nil || back != in {
+			t.Errorf("%s is read as %q, %v", got, back, err)
+		}
+	}
+	lines, _ := printed(t, Options{JSON: true})
+	if !strings.Contains(lines, `"text":"\u001b[2J\u202ex"`) {
+		t.Errorf("the hostile text is written as\n%s", lines)
+	}
+}

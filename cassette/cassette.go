@@ -1,0 +1,173 @@
+// Package cassette is a session as a test fixture: what each side said, in
+// order, as meaning instead of bytes. A cassette is made from a recording
+// ([From]), and [Match] says whether a message is the one that it expects.
+package cassette
+
+import (
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// Cassette is what happened on some connections, a line a thing, in the order
+// in which it happened.
+type Cassette struct {
+	Recorded time.Time // when the first of it happened; zero if that is not known
+	Lines    []Line
+	// Warnings say what a recording held that is not in the lines, a sentence each.
+	Warnings []string
+}
+
+// Kind is what a line is.
+type Kind uint8
+
+// The kinds of lines. Open begins a session, HTTP is an exchange, and all others
+// are what one side did in a session.
+const (
+	Open   Kind = iota // an upgrade request and its answer, which may refuse it
+	HTTP               // a plain HTTP exchange
+	JSON               // a text message that is valid JSON on one line
+	Text               // any other text message
+	Binary             // a binary message
+	Ping               // a ping
+	Pong               // a pong that answers no ping
+	Close              // a Close frame
+	End                // the end of a side's TCP connection
+	Raw                // bytes as they stood: one illegal or odd frame, or a part of one
+)
+
+var kindNames = []string{"open", "http", "json", "text", "binary", "ping", "pong", "close", "end", "raw"}
+
+// String is the kind's key in a cassette file.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return "unknown"
+}
+
+// Mode is how an expected message is compared.
+type Mode uint8
+
+// ByKind compares a JSON line as JSON and every other one exactly; AsJSON
+// compares a text as JSON that is not on one line.
+const (
+	ByKind Mode = iota
+	AsJSON
+)
+
+// Line is one thing that happened. Which fields count depends on Kind.
+type Line struct {
+	Session int           // number of the session, from 1; 0: of no session
+	After   time.Duration // since the line before
+	Kind    Kind
+	From    inspect.Dir // whose doing it is: ToServer: the client's, ToClient: the server's
+
+	Upgrade  *Upgrade  // of Open
+	Exchange *Exchange // of HTTP
+
+	Data   []byte            // of a message, ping, pong or Raw; a client's Raw bytes are masked as they were
+	Code   inspect.CloseCode // of Close; inspect.NoStatus: an empty one
+	Reason string            // of Close
+	How    inspect.End       // of End: inspect.Fin or inspect.Rst
+
+	Match Mode
+	// Frames are the lengths of a message's fragments, in bytes before
+	// compression; nil: it was one frame.
+	Frames     []int
+	Compressed bool // RSV1, with permessage-deflate agreed (RFC 7692 section 6)
+	// Within counts the fragments that came before this line, of the message
+	// of the server whose line stands above it and which is not over yet.
+	Within int
+}
+
+// Upgrade is an upgrade request and how it was answered.
+type Upgrade struct {
+	Path         string                // the request's target, query included
+	Subprotocols []string              // offered
+	Headers      []inspect.HeaderField // of the request, all of them
+	Accept       Answer
+	// What the answer agrees on; empty: nothing.
+	Subprotocol string
+	Extensions  string
+}
+
+// Accepted says that the upgrade led to a session (RFC 6455 section 4.2.2).
+func (u *Upgrade) Accepted() bool { return u.Accept.Status == 101 }
+
+// Exchange is a plain HTTP request and its answer.
+type Exchange struct {
+	Method, Path string
+	Body         []byte
+	Answer       Answer
+}
+
+// Answer is an HTTP response.
+type Answer struct {
+	Proto  string // empty: HTTP/1.1
+	Status int
+	Phrase string // empty without Headers: the usual one
+	// Headers are all of them, in order and case; nil: what the status needs.
+	// An empty Sec-WebSocket-Accept stands for the one that the request's key
+	// asks for; one that was wrong stands there as it was. What is agreed on
+	// is in Upgrade, whatever these say of it.
+	Headers []inspect.HeaderField
+	Body    []byte // without chunk framing
+}
+
+// Session is what a cassette says of one session.
+type Session struct {
+	N       int // from 1
+	Upgrade *Upgrade
+	Lines   []Line // all but the Open line
+}
+
+// Sessions are the cassette's sessions in the order of their numbers.
+func (c *Cassette) Sessions() []*Session {
+	var all []*Session
+	byN := map[int]*Session{}
+	for _, l := range c.Lines {
+		if l.Kind == Open {
+			s := &Session{N: l.Session, Upgrade: l.Upgrade}
+			byN[l.Session] = s
+			all = append(all, s)
+		} else if s := byN[l.Session]; s != nil && l.Kind != HTTP {
+			s.Lines = append(s.Lines, l)
+		}
+	}
+	return all
+}
+
+// Exchanges are the cassette's plain HTTP exchanges in order.
+func (c *Cassette) Exchanges() []*Exchange {
+	var all []*Exchange
+	for _, l := range c.Lines {
+		if l.Kind == HTTP {
+			all = append(all, l.Exchange)
+		}
+	}
+	return all
+}
+
+// Ends says that the session was recorded to its end: one side ended it.
+func (s *Session) Ends() bool {
+	for i := range s.Lines {
+		if s.Lines[i].Kind == End {
+			return true
+		}
+	}
+	return false
+}
+
+// Expected says that the line is something a client is expected to send: its
+// messages and its Close, but no ping, which is answered, and no pong.
+func (l *Line) Expected() bool {
+	if l.From != inspect.ToServer {
+		return false
+	}
+	switch l.Kind {
+	case JSON, Text, Binary, Close, Raw:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,144 @@
+package cassette
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// Match compares a message that was expected with the one that came and answers
+// what is different, a line a difference, safe to show; nil: nothing is. How a
+// message was cut into frames and whether it was compressed makes no difference.
+func Match(want, got Line) []string {
+	switch {
+	case isText(want.Kind) && isText(got.Kind):
+		return matchText(want, got)
+	case want.Kind != got.Kind:
+		return []string{"expected " + Describe(want) + ", got " + Describe(got)}
+	case want.Kind == Close:
+		if want.Code != got.Code || want.Reason != got.Reason {
+			return []string{"expected " + Describe(want) + ", got " + Describe(got)}
+		}
+		return nil
+	case want.Kind == Raw:
+		return matchBytes("the frame", unmasked(want.Data), unmasked(got.Data))
+	}
+	return matchBytes("the payload", want.Data, got.Data)
+}
+
+func isText(k Kind) bool { return k == JSON || k == Text }
+
+func matchText(want, got Line) []string {
+	if want.Kind == JSON || want.Match == AsJSON {
+		w, ok := parseJSON(want.Data)
+		g, valid := parseJSON(got.Data)
+		if ok && valid {
+			var d differences
+			d.compare("$", w, g)
+			return d.all()
+		}
+		if ok {
+			return []string{"expected JSON, got text that is none"}
+		}
+	}
+	i := differAt(want.Data, got.Data)
+	if i < 0 {
+		return nil
+	}
+	from := max(0, i-10)
+	for from > 0 && want.Data[from]&0xc0 == 0x80 { // not inside a character
+		from--
+	}
+	return []string{fmt.Sprintf("byte %d: expected %s, got %s", i, excerpt(want.Data, from), excerpt(got.Data, from))}
+}
+
+// excerpt shows a text from an offset on.
+func excerpt(b []byte, from int) string {
+	if from >= len(b) {
+		return "the end"
+	}
+	dots := ""
+	if from > 0 {
+		dots = "…"
+	}
+	return `"` + dots + inspect.Visible(b[from:], 40) + `"`
+}
+
+func matchBytes(what string, want, got []byte) []string {
+	i := differAt(want, got)
+	if i < 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("byte %d of %s: expected %s, got %s", i, what, hexAt(want, i), hexAt(got, i))}
+}
+
+func hexAt(b []byte, i int) string {
+	if i >= len(b) {
+		return "the end"
+	}
+	s := fmt.Sprintf("% x", b[i:min(len(b), i+16)])
+	if len(b) > i+16 {
+		s += " …"
+	}
+	return s
+}
+
+// differAt is where two byte strings differ first; -1 if they do not.
+func differAt(a, b []byte) int {
+	if bytes.Equal(a, b) {
+		return -1
+	}
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
+// unmasked is a client's frame with a masking key of zeros: the key is random.
+func unmasked(frame []byte) []byte {
+	h, ok := inspect.ParseHeader(frame)
+	if !ok || !h.Masked() {
+		return frame
+	}
+	b := bytes.Clone(frame)
+	inspect.Mask(h.Key(), 0, b[h.Len():])
+	clear(b[h.Len()-4 : h.Len()])
+	return b
+}
+
+// Describe shows a line in a few words, safe for a terminal.
+func Describe(l Line) string {
+	switch l.Kind {
+	case JSON, Text:
+		return l.Kind.String() + " " + inspect.Visible(l.Data, 120)
+	case Close:
+		s := "close " + strconv.Itoa(int(l.Code))
+		if l.Code == inspect.NoStatus {
+			s = "close without a code"
+		}
+		if l.Reason != "" {
+			s += ` "` + inspect.Visible([]byte(l.Reason), 125) + `"`
+		}
+		return s
+	case End:
+		return "the end of the connection (" + l.How.String() + ")"
+	case Raw:
+		b := unmasked(l.Data)
+		if h, ok := inspect.ParseHeader(b); ok {
+			return "the odd frame " + h.String()
+		}
+		return "half a frame"
+	case Open, HTTP:
+		return l.Kind.String()
+	}
+	s := fmt.Sprintf("%s of %d bytes", l.Kind, len(l.Data))
+	if len(l.Data) > 0 {
+		s += ": " + hexAt(l.Data, 0)
+	}
+	return s
+}
