@@ -83,7 +83,7 @@ func (v *view) draw(reading, quit context.Context) error {
 		return fileError(v.path, err)
 	}
 	o := v.options
-	o.Live, o.NoColor = v.live != nil, !v.flags.colors()
+	o.Live, o.NoColor, o.Exchanges = v.live != nil, !v.flags.colors(), v.flags.exchanges
 	v.notices.hold()
 	err = ui.Run(quit, s, o)
 	v.notices.release()
