@@ -7,10 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/wsproxy/wsproxy/internal/wstest"
 )
 
 // The everyday job: a Python client talks to a Python server through wsproxy, a
-// person watches, and Wireshark opens what was recorded.
+// person watches, Wireshark opens what was recorded, and the recording stands in
+// for the server.
 func TestMainJob(t *testing.T) {
 	t.Parallel()
 	if leftOut(t, pythonMissing()) || leftOut(t, needs("tshark")) {
@@ -27,7 +30,8 @@ func TestMainJob(t *testing.T) {
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	proxy := startProxy(t, "--plain", "--record", recording, "ws://"+py.serve(t))
+	server, addr := py.server(t)
+	proxy := startProxy(t, "--plain", "--record", recording, "ws://"+addr)
 	client := py.start(t, "client", "ws://"+proxy.addr, file, "talk", "kill")
 
 	// Watched: the last lines come while the second session is still open.
@@ -58,8 +62,38 @@ func TestMainJob(t *testing.T) {
 
 	wireshark(t, recording)
 
-	// Replayed: the same client against the recording, with the server switched off.
-	// (wsproxy replay is tested here once it is there.)
+	if err := server.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	<-server.done
+	replayed(t, recording, func(addr string) int { return py.start(t, "client", "ws://"+addr, file, "talk").wait(t) })
+}
+
+// replayed serves the recording, with the server switched off, to the same client
+// and to one that says something else.
+func replayed(t *testing.T, recording string, client func(addr string) int) {
+	t.Helper()
+	replay := startProxy(t, "replay", recording, "--once")
+	if code := client(replay.addr); code != 0 {
+		t.Errorf("the client ended with %d against the recording:\n%s", code, replay.stderr)
+	}
+	if code := replay.wait(t); code != 0 || !strings.Contains(replay.stderr.String(), "not as recorded: 0") {
+		t.Errorf("replay ended with %d:\n%s", code, replay.stderr)
+	}
+
+	replay = startProxy(t, "replay", recording, "--once")
+	c, err := wstest.Dial(t.Context(), replay.addr, "/talk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	must(t, c.Send(wstest.Text(`{"type":"hullo"}`)))
+	if _, err := c.Rest(); err != nil {
+		t.Error(err)
+	}
+	if code := replay.wait(t); code != 1 || !strings.Contains(replay.stderr.String(), `$.type: expected "hello", got "hullo"`) {
+		t.Errorf("replay of a client that differs ended with %d:\n%s", code, replay.stderr)
+	}
 }
 
 // wireshark checks what tshark reads from the recording.

@@ -90,13 +90,20 @@ func (p peer) start(t *testing.T, role string, args ...string) *process {
 // serve starts the server and answers its address.
 func (p peer) serve(t *testing.T) string {
 	t.Helper()
+	_, addr := p.server(t)
+	return addr
+}
+
+// server starts the server and answers its process too.
+func (p peer) server(t *testing.T) (*process, string) {
+	t.Helper()
 	s := p.start(t, "server")
 	said := s.stdout.wait(t, "\n", 1)
 	addr, ok := strings.CutPrefix(strings.TrimSpace(said), "listening ")
 	if !ok {
 		t.Fatalf("the %s server says %q", p.name, said)
 	}
-	return addr
+	return s, addr
 }
 
 // scenes are the connections of a client, in this order, with how wsproxy says
