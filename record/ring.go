@@ -18,11 +18,12 @@ import (
 // of a type for local use, which readers skip. The file "ring" beside them says
 // how far readers may go:
 //
-//	0 magic  8 segment size  16 number of files  24 newest segment  32 end of what is written
+//	0 magic  8 segment size  16 number of files  24 newest segment  32 end of what is written  40 title
 const (
 	ringMagic   = "wsring1\n"
 	ringState   = "ring"
 	ringHeader  = 40
+	ringTitle   = 4 << 10 // most bytes of the title
 	blockFiller = 0x80005753 // local use: its body is what was there before
 
 	segmentMin = 1 << 20
@@ -49,7 +50,7 @@ type ring struct {
 
 // createRing lays out a ring of about keep bytes in a folder that is there. The
 // first segment is begun.
-func createRing(dir string, keep int64) (*ring, error) {
+func createRing(dir, title string, keep int64) (*ring, error) {
 	r := &ring{dir: dir, size: min(max(keep/16, segmentMin), segmentMax) &^ 4095, seq: -1}
 	r.count = max(4, keep/r.size)
 	var err error
@@ -62,6 +63,7 @@ func createRing(dir string, keep int64) (*ring, error) {
 	head := binary.LittleEndian.AppendUint64([]byte(ringMagic), uint64(r.size))
 	head = binary.LittleEndian.AppendUint64(head, uint64(r.count))
 	head = append(head, make([]byte, 16)...)
+	head = append(head, title[:min(len(title), ringTitle)]...)
 	if _, err = r.state.WriteAt(head, 0); err == nil {
 		err = r.next()
 	}
@@ -147,6 +149,38 @@ func RemoveTemporary(dir string) error {
 		err = errors.Join(err, os.Remove(n))
 	}
 	return errors.Join(err, os.Remove(dir))
+}
+
+// Temporary is a temporary recording that lies in a folder.
+type Temporary struct {
+	Path  string
+	Title string // what was proxied, in the words of whoever began it
+	Live  bool   // somebody is writing it
+}
+
+// Temporaries are the temporary recordings in a folder, by name.
+func Temporaries(dir string) ([]Temporary, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []Temporary
+	for _, e := range entries {
+		t := Temporary{Path: filepath.Join(dir, e.Name())}
+		if !e.IsDir() {
+			continue
+		}
+		r, err := openRing(t.Path)
+		if err != nil {
+			continue // something else
+		}
+		title := make([]byte, ringTitle)
+		n, _ := r.state.ReadAt(title, ringHeader) // shorter, mostly
+		t.Title, t.Live = string(title[:n]), Live(t.Path)
+		all = append(all, t)
+		_ = r.Close() // read only
+	}
+	return all, nil
 }
 
 // source is what a recording is read from: a file, or a ring by logical offset.

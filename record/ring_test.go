@@ -320,13 +320,15 @@ func TestRingIsRemovedWhole(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	w := create(t, Options{Path: dir, Temporary: true})
-	if !Live(dir) {
-		t.Error("nobody seems to write it")
-	}
-	closed(t, w)
-	if Live(dir) {
-		t.Error("somebody seems to write it still")
+	w := create(t, Options{Path: dir, Temporary: true, Title: "8080 to 3000"})
+	for _, live := range []bool{true, false} {
+		if Live(dir) != live {
+			t.Errorf("somebody writes it: %v", !live)
+		}
+		if all, err := Temporaries(filepath.Dir(dir)); err != nil || len(all) != 1 || all[0] != (Temporary{dir, "8080 to 3000", live}) {
+			t.Errorf("%+v, %v", all, err)
+		}
+		closed(t, w)
 	}
 	if err := RemoveTemporary(dir); err != nil {
 		t.Error(err)

@@ -65,7 +65,7 @@ func newSection(f io.Writer, size int64, version string) (*section, error) {
 
 // newRing is a section in the first segment of a ring.
 func newRing(o Options) (*section, error) {
-	r, err := createRing(o.Path, o.Limit)
+	r, err := createRing(o.Path, o.Title, o.Limit)
 	if err != nil {
 		return nil, err
 	}

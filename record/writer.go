@@ -22,7 +22,8 @@ type Options struct {
 	// be there, and never make the traffic wait: past a full queue chunks are
 	// dropped and counted, past Limit the oldest bytes give way.
 	Temporary bool
-	Limit     int64 // about how many bytes a temporary recording keeps; 0: 256 MiB
+	Title     string // of a temporary recording, for Temporaries
+	Limit     int64  // about how many bytes a temporary recording keeps; 0: 256 MiB
 
 	// OnStop, if set, is called once by the writing goroutine when the
 	// recording ends early: the disk is full.

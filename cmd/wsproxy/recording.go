@@ -19,7 +19,7 @@ type recording struct {
 	writer    *record.Writer
 }
 
-func openRecording(f rootFlags, keep int64, n *notices) (*recording, error) {
+func openRecording(f rootFlags, keep int64, title string, n *notices) (*recording, error) {
 	o := record.Options{Path: f.record, Force: f.force, Append: f.append, Version: version,
 		OnStop: func(why string) { n.logf("warning: the recording stops here, the traffic goes on: %s", why) }}
 	r := &recording{path: f.record}
@@ -33,7 +33,7 @@ func openRecording(f rootFlags, keep int64, n *notices) (*recording, error) {
 			return nil, failf("--no-record does without", "cannot make a temporary recording: %v", cause(err))
 		}
 		r.temporary = true
-		o.Path, o.Temporary, o.Limit = r.path, true, keep
+		o.Path, o.Temporary, o.Title, o.Limit = r.path, true, title, keep
 	}
 	w, err := record.Create(o)
 	if err != nil {
@@ -69,14 +69,13 @@ func temporaryDir() (string, error) {
 }
 
 // nameLeftovers offers what a killed run has left: temporary recordings that
-// nobody writes to. One that began nothing is removed.
+// nobody writes to.
 func nameLeftovers(dir string, n *notices) {
-	left, _ := filepath.Glob(filepath.Join(dir, "wsproxy-*")) // the pattern is well formed
-	for _, path := range left {
-		if record.Live(path) || record.Check(path) != nil {
-			continue
+	all, _ := record.Temporaries(dir) // what cannot be read cannot be offered
+	for _, t := range all {
+		if !t.Live {
+			n.logf("a run that was killed left %s (wsproxy show opens it; delete it when done)", t.Path)
 		}
-		n.logf("a run that was killed left %s (wsproxy show opens it; delete it when done)", path)
 	}
 }
 

@@ -94,7 +94,7 @@ is recorded as pcapng, which Wireshark opens and wsproxy show reads.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(showCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd())
+	cmd.AddCommand(showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd())
 	return cmd
 }
 

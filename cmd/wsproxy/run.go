@@ -65,7 +65,7 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 	}
 	var tap inspect.Sink
 	if !f.noRecord {
-		if p.recording, err = openRecording(f, keep, p.notices); err != nil {
+		if p.recording, err = openRecording(f, keep, p.title(), p.notices); err != nil {
 			closeAll(p.listeners)
 			return nil, err
 		}
@@ -176,12 +176,16 @@ func (p *proxying) view() *view {
 	if p.recording.readable() {
 		v.path, v.live = p.recording.path, p.recording.writer.Watch()
 	}
-	at := p.listeners[0].Addr().String()
-	v.options = ui.Options{Title: at + " → " + p.target.String(), Status: p.status}
+	v.options = ui.Options{Title: p.title(), Status: p.status}
 	if s := p.target.Scheme; s == "http" || s == "https" {
 		v.options.Open = "open http://" + reachable(p.listeners[0].Addr()) + "/ → " + p.target.String()
 	}
 	return v
+}
+
+// title says in a few words what is proxied.
+func (p *proxying) title() string {
+	return p.listeners[0].Addr().String() + " → " + p.target.String()
 }
 
 // status is what the screen says of the proxy and its recording.

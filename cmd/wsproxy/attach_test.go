@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/record"
+)
+
+// attach runs the command until it ends by itself.
+func attach(args ...string) (code int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	code = wsproxy(append([]string{"attach", "--plain"}, args...), strings.NewReader(""), &out, &err)
+	return code, out.String(), err.String()
+}
+
+func TestAttach(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	if code, _, stderr := attach(); code != exitFailed || !strings.Contains(stderr, "no wsproxy is running") {
+		t.Errorf("none runs: %d %s", code, stderr)
+	}
+	var runs []*recording
+	for _, title := range []string{"127.0.0.1:8080 → ws://localhost:3000", "127.0.0.1:8081 → ws://localhost:4000"} {
+		r, err := openRecording(rootFlags{}, record.MinKeep, title, &notices{out: &bytes.Buffer{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs = append(runs, r)
+	}
+	if code, _, stderr := attach(); code != exitUsage || !strings.Contains(stderr, "2 of them are running") || !strings.Contains(stderr, "ws://localhost:4000") {
+		t.Errorf("two run: %d %s", code, stderr)
+	}
+	if code, _, stderr := attach("nowhere"); code != exitFailed || !strings.Contains(stderr, `for "nowhere"`) {
+		t.Errorf("another is asked for: %d %s", code, stderr)
+	}
+	w := runs[1].writer
+	w.Open(inspect.ConnInfo{ID: 7, Time: time.Now(), Client: inspect.Endpoints{Local: "127.0.0.1:8081", Remote: "127.0.0.1:5000"}})
+	w.Chunk(inspect.Chunk{Conn: 7, Time: time.Now(), Data: []byte("GET /here HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")})
+	w.Chunk(inspect.Chunk{Conn: 7, Dir: inspect.ToClient, Time: time.Now(), Data: []byte("HTTP/1.1 101 OK\r\n\r\n")})
+	type result struct {
+		code           int
+		stdout, stderr string
+	}
+	done := make(chan result, 1)
+	go func() {
+		code, out, err := attach("8081")
+		done <- result{code, out, err}
+	}()
+	if err := runs[1].close(); err != nil { // what is shown ends with the run
+		t.Fatal(err)
+	}
+	got := <-done
+	if got.code != exitOK && !strings.Contains(got.stderr, "no wsproxy is running") || got.code == exitOK && !strings.Contains(got.stdout, "s1  open   101  /here") {
+		t.Errorf("attached: %+v", got)
+	}
+	if err := runs[0].close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range runs {
+		r.farewell(&bytes.Buffer{}, true)
+	}
+}
