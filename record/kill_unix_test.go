@@ -239,7 +239,7 @@ func fill(path string) {
 	}
 	w.Open(conn(1))
 	k := legDir{1, 0, 0}
-	for off := int64(0); off < 64<<20; off += 32 << 10 { // the traffic goes on, far past the queue's size
+	for off := int64(0); off < 20<<20; off += 32 << 10 { // the traffic goes on, past the queue's size
 		w.Chunk(inspect.Chunk{Conn: 1, Time: t0, Off: off, Data: pattern(k, off, 32<<10)})
 	}
 	fmt.Println("traffic: done")
