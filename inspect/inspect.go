@@ -111,10 +111,10 @@ func (e *End) UnmarshalText(b []byte) error { return unname((*uint8)(e), "end", 
 // ConnInfo says of a connection what its bytes cannot say.
 type ConnInfo struct {
 	ID     ConnID    `json:"conn"`
-	Mode   string    `json:"mode"`             // "reverse", "import", …
+	Mode   string    `json:"mode,omitempty"`   // "reverse", "import", …
 	Target string    `json:"target,omitempty"` // URL of the server, as the user gave it
 	Time   time.Time `json:"-"`                // when the client was accepted
-	Client Endpoints `json:"client"`           // addresses of the client leg
+	Client Endpoints `json:"client,omitzero"`  // addresses of the client leg
 	TLS    bool      `json:"tls,omitempty"`    // the client leg is inside TLS
 }
 

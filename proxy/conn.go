@@ -31,7 +31,8 @@ type conn struct {
 	scan [2]inspect.Scanner
 
 	// Owned by up.
-	req reading
+	req      reading
+	upgrades inspect.SessionID // upgrade requests so far
 
 	// Owned by down.
 	resp reading

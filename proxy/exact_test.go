@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,7 +82,28 @@ func TestRefusalWithABody(t *testing.T) {
 			r.expect(server, r.sent(upgradeHead))
 			r.send(server, switchHead)
 			r.expect(client, switchHead)
+			r.sessionsAreNamed()
 		})
+	}
+}
+
+// sessionsAreNamed checks that the notes name the sessions as inspection does.
+func (r *rig) sessionsAreNamed() {
+	r.t.Helper()
+	var named []inspect.SessionID
+	r.heard.mu.Lock()
+	defer r.heard.mu.Unlock()
+	for _, n := range r.heard.notes {
+		var s inspect.SessionNote
+		if n.Kind == inspect.NoteSession && json.Unmarshal(n.JSON, &s) == nil {
+			named = append(named, s.Session-inspect.SessionID(n.Conn))
+			if want := "ws://" + r.upstream.Addr().String() + "/chat"; s.URL != want {
+				r.t.Errorf("the session's URL is %s, want %s", s.URL, want)
+			}
+		}
+	}
+	if !slices.Equal(named, []inspect.SessionID{0, 1}) {
+		r.t.Errorf("sessions are named %v", named)
 	}
 }
 

@@ -234,10 +234,14 @@ func (c *conn) request(raw []byte, tell func()) (hold bool) {
 	return p.hold && body.Done()
 }
 
+// noteSession names the session that an upgrade request may begin; inspection
+// counts them alike.
 func (c *conn) noteSession(sent []byte) {
 	if h, err := inspect.ParseRequest(sent); err == nil {
-		c.note(inspect.ClientLeg, inspect.ToServer, inspect.NoteSession, inspect.SessionNote{Kind: inspect.NoteSession, Mode: "reverse", URL: c.config.sessionURL(h)})
+		c.note(inspect.ClientLeg, inspect.ToServer, inspect.NoteSession, inspect.SessionNote{Kind: inspect.NoteSession,
+			Session: inspect.SessionID(c.id) + c.upgrades, Mode: "reverse", URL: c.config.sessionURL(h)})
 	}
+	c.upgrades++
 }
 
 // connect dials the server and starts down. When that fails the client gets a

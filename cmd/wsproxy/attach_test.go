@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,21 +43,19 @@ func TestAttach(t *testing.T) {
 	w.Open(inspect.ConnInfo{ID: 7, Time: time.Now(), Client: inspect.Endpoints{Local: "127.0.0.1:8081", Remote: "127.0.0.1:5000"}})
 	w.Chunk(inspect.Chunk{Conn: 7, Time: time.Now(), Data: []byte("GET /here HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")})
 	w.Chunk(inspect.Chunk{Conn: 7, Dir: inspect.ToClient, Time: time.Now(), Data: []byte("HTTP/1.1 101 OK\r\n\r\n")})
-	type result struct {
-		code           int
-		stdout, stderr string
+	var shown, said lines
+	done := make(chan int, 1)
+	go func() { done <- wsproxy([]string{"attach", "--plain", "8081"}, strings.NewReader(""), &shown, &said) }()
+	for by := time.Now().Add(10 * time.Second); !strings.Contains(shown.String(), "s1  open   101  /here"); runtime.Gosched() {
+		if time.Now().After(by) {
+			t.Fatalf("attached, and nothing came: %s %s", shown.String(), said.String())
+		}
 	}
-	done := make(chan result, 1)
-	go func() {
-		code, out, err := attach("8081")
-		done <- result{code, out, err}
-	}()
 	if err := runs[1].close(); err != nil { // what is shown ends with the run
 		t.Fatal(err)
 	}
-	got := <-done
-	if got.code != exitOK && !strings.Contains(got.stderr, "no wsproxy is running") || got.code == exitOK && !strings.Contains(got.stdout, "s1  open   101  /here") {
-		t.Errorf("attached: %+v", got)
+	if code := <-done; code != exitOK || !strings.Contains(said.String(), "1 session") {
+		t.Errorf("attached: %d %s", code, said.String())
 	}
 	if err := runs[0].close(); err != nil {
 		t.Fatal(err)
@@ -63,4 +63,22 @@ func TestAttach(t *testing.T) {
 	for _, r := range runs {
 		r.farewell(&bytes.Buffer{}, true)
 	}
+}
+
+// lines are what a command that goes on has written so far.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
