@@ -236,7 +236,7 @@ func TestDeflateBomb(t *testing.T) {
 	compressed := func(payload string, masked bool) []byte {
 		return wstest.Frame(inspect.Fields{Fin: true, Rsv1: true, Opcode: inspect.OpText, Masked: masked}, payload)
 	}
-	mib := wstest.Count(200, 900)
+	mib := wstest.Count("MiB that a bomb inflates to")
 	big := bomb(t, mib)
 	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/bomb" {

@@ -170,7 +170,7 @@ func TestPairs(t *testing.T) {
 				if leftOut(t, missing[c.name]) || leftOut(t, missing[s.name]) {
 					return
 				}
-				for range wstest.Count(1, 10) {
+				for range wstest.Count("conversations of a pair") {
 					newPair(t, servers[s.name]).run(c, file)
 				}
 			})

@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/internal/wstest"
 )
 
 // Each frame, legal or not, passes with its bytes in two TCP segments, cut at
@@ -108,7 +110,7 @@ func (r *rig) sessionsAreNamed() {
 }
 
 func TestManyEmptyPings(t *testing.T) {
-	const n = 100_000
+	n := wstest.Count("empty pings")
 	r := newRig(t, nil)
 	client, server := r.open()
 	pings := strings.Repeat("\x89\x80\x01\x02\x03\x04", n)
@@ -174,10 +176,13 @@ func TestTapOfTheClientLegAlone(t *testing.T) {
 
 // The first bytes of a long message are out before its last are in.
 func TestALongMessageStreams(t *testing.T) {
-	const size = 64 << 20
+	size := int64(wstest.Count("MiB of a message that streams")) << 20
 	r := newRig(t, func(c *Config) { c.Tap = nil })
 	client, server := r.open()
-	head := string(inspect.NewHeader(inspect.Fields{Fin: true, Opcode: inspect.OpBinary, Length: size}).Raw())
+	for _, c := range []*net.TCPConn{client, server} {
+		_ = c.SetDeadline(time.Now().Add(5 * time.Minute)) // it is long
+	}
+	head := string(inspect.NewHeader(inspect.Fields{Fin: true, Opcode: inspect.OpBinary, Length: uint64(size)}).Raw())
 	r.send(server, head)
 	r.expect(client, head)
 	sent := make(chan error, 1)

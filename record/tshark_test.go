@@ -201,7 +201,7 @@ func TestDifferential(t *testing.T) {
 	shark := tool(t, "tshark")
 	capinfos := tool(t, "capinfos")
 	var frames, texts int
-	for round := range uint64(wstest.Count(2, 25)) {
+	for round := range uint64(wstest.Count("differential rounds")) {
 		var sessions []*scenario
 		for i := range uint64(12) {
 			sessions = append(sessions, newScenario(round*100+i, i%3 > 0))
@@ -508,7 +508,7 @@ func run(t *testing.T, name string, args ...string) string {
 // TestAgainstFlate: each direction's compressed payloads, joined as RFC 7692
 // section 7.2.2 says, inflate to the messages that inspection reads.
 func TestAgainstFlate(t *testing.T) {
-	for seed := range uint64(wstest.Count(20, 400)) {
+	for seed := range uint64(wstest.Count("differential against flate")) {
 		s := newScenario(5000+seed, true)
 		if !s.deflate {
 			continue
@@ -561,7 +561,7 @@ func TestAgainstFlate(t *testing.T) {
 // TestAgainstCoder: coder/websocket reads the recorded bytes of both directions,
 // fragments, compression and frames behind the heads included, as inspection does.
 func TestAgainstCoder(t *testing.T) {
-	for seed := range uint64(wstest.Count(10, 200)) {
+	for seed := range uint64(wstest.Count("differential against coder")) {
 		s := newScenario(9000+seed, true)
 		path, _ := recordSessions(t, seed, []*scenario{s})
 		r := newReader(inspect.ClientLeg)

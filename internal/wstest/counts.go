@@ -1,15 +1,36 @@
 package wstest
 
-import "os"
+import (
+	"fmt"
+	"os"
+)
+
+// counts are how often tests repeat something: in make test, and in make test-all.
+var counts = map[string]struct{ small, full int }{
+	"differential rounds":           {2, 25},   // of a dozen random sessions each, through tshark
+	"differential against flate":    {20, 400}, // random compressed sessions
+	"differential against coder":    {10, 200}, // random compressed sessions
+	"kill -9":                       {10, 200}, // of a process that records under load
+	"conversations of a pair":       {1, 10},   // of client and server in e2e
+	"MiB that a bomb inflates to":   {200, 900},
+	"rings of a killed process":     {5, 50},
+	"empty pings":                   {20_000, 100_000},
+	"MiB of a message that streams": {64, 1024},
+}
 
 // Full says that tests run with their full counts, as make test-all does with
 // WSPROXY_COUNTS=full.
 func Full() bool { return os.Getenv("WSPROXY_COUNTS") == "full" }
 
-// Count is how often a test repeats something: small mostly, full where Full.
-func Count(small, full int) int {
-	if Full() {
-		return full
+// Count is how often a test repeats what the table above names: small mostly, the
+// other where Full.
+func Count(what string) int {
+	c, ok := counts[what]
+	if !ok {
+		panic(fmt.Sprintf("counts.go has no line for %q", what))
 	}
-	return small
+	if Full() {
+		return c.full
+	}
+	return c.small
 }
