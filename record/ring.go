@@ -23,7 +23,7 @@ const (
 	ringMagic   = "wsring1\n"
 	ringState   = "ring"
 	ringHeader  = 40
-	ringTitle   = 4 << 10 // most bytes of the title
+	ringTitle   = 4 << 10    // most bytes of the title
 	blockFiller = 0x80005753 // local use: its body is what was there before
 
 	segmentMin = 1 << 20
