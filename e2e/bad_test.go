@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -142,6 +143,42 @@ func TestClientLeavesBeforeTheAnswer(t *testing.T) {
 	by.undisturbed()
 	proxy.stdout.wait(t, "refused  /slow  no answer: client FIN", 1)
 	proxy.stop(t)
+}
+
+// A client that is killed while the server talks sends a FIN, and then an RST for
+// what comes after it. The session has ended for whoever watches, and for the
+// server too.
+func TestClientGoneWhileServerTalks(t *testing.T) {
+	t.Parallel()
+	gone := make(chan error, 1)
+	server := rawServer(t, func(c *wstest.Conn, _ string) {
+		check(t, c.Send([]byte(wstest.UpgradeResponse(wstest.RequestKey, ""))))
+		_, rest := c.Rest() // the client's FIN
+		check(t, rest)
+		for { // it talks on until it notices
+			if err := c.Send(wstest.Frame(inspect.Fields{Fin: true, Opcode: inspect.OpText}, "tick")); err != nil {
+				gone <- err
+				return
+			}
+		}
+	})
+	recording := filepath.Join(t.TempDir(), "gone.pcapng")
+	proxy := startProxy(t, "--plain", "--record", recording, "ws://"+server)
+	c := proxy.session(t, "/ticks", "")
+	must(t, c.CloseWrite())
+	if _, tick, err := c.Next(); err != nil || tick != "tick" {
+		t.Errorf("%q, %v", tick, err)
+	}
+	must(t, c.Close()) // with ticks unread: an RST
+	if err := <-gone; !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		t.Errorf("the server met %v", err)
+	}
+	proxy.stdout.wait(t, "s1  end    1006, no Close frame; then client FIN, client RST; 0 messages up", 1)
+	proxy.stop(t)
+	lines := show(t, recording)
+	if end := lines[len(lines)-1]; end.Word != "1006 client fin" {
+		t.Errorf("the recording ends with %+v", end)
+	}
 }
 
 // A frame that claims 2^63-1 bytes is passed on as it comes, costs no memory, and

@@ -145,7 +145,8 @@ func (o *output) wait(t *testing.T, what string, n int) string {
 	defer o.mu.Unlock()
 	for strings.Count(o.text.String(), what) < n {
 		if late || o.over {
-			t.Fatalf("%q is not in the output %d times:\n%s", what, n, o.text.String())
+			text := o.text.String()
+			t.Fatalf("%q is not in the output %d times; it ends with\n%s", what, n, text[max(0, len(text)-4096):])
 		}
 		o.changed.Wait()
 	}

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// end takes the end of one direction of one leg.
+// end takes the end of one direction of one leg. An RST may follow a FIN: it ends
+// the other direction.
 func (c *Conn) end(e Ended) {
-	if c.over || c.ends[e.Leg][e.Dir].How != NoEnd {
+	if c.over || c.ends[e.Leg][e.Dir].How != NoEnd && (e.How != Rst || c.legOver(e.Leg)) {
 		return
 	}
 	c.last = e.Time

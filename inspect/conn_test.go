@@ -184,6 +184,9 @@ func TestConnEndings(t *testing.T) {
 		{"client fin", func(s *script) {
 			s.end(ClientLeg, ToServer, Fin).end(ServerLeg, ToServer, Fin).end(ServerLeg, ToClient, Fin).end(ClientLeg, ToClient, Fin)
 		}, "closed [1006 client fin] 1006, no Close frame; then client FIN, server FIN; 0 messages up, 0 down, 4 ms"},
+		{"client fin, then reset", func(s *script) {
+			s.end(ClientLeg, ToServer, Fin).end(ServerLeg, ToServer, Fin).end(ClientLeg, ToServer, Rst).end(ServerLeg, ToServer, Rst)
+		}, "closed [1006 client fin] 1006, no Close frame; then client FIN, client RST; 0 messages up, 0 down, 4 ms"},
 		{"wsproxy", func(s *script) {
 			s.end(ClientLeg, ToServer, Self).end(ServerLeg, ToServer, Self).end(ServerLeg, ToClient, Self).end(ClientLeg, ToClient, Self)
 		}, "closed [1006 wsproxy] 1006, no Close frame; then wsproxy ended it; 0 messages up, 0 down, 4 ms"},

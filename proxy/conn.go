@@ -2,9 +2,11 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -200,11 +202,11 @@ func (c *conn) note(l inspect.Leg, d inspect.Dir, kind string, v any) {
 	}
 }
 
-// ended tells the end of one direction of one leg, once. Behind a reset of the
-// leg nothing more is told.
+// ended tells the end of one direction of one leg, once. A reset is told behind a
+// FIN too, since it ends the whole leg; behind a reset nothing more is told.
 func (c *conn) ended(l inspect.Leg, d inspect.Dir, how inspect.End, text string) {
 	c.mu.Lock()
-	told := c.legEnded[l][d] || c.legReset[l]
+	told := c.legReset[l] || c.legEnded[l][d] && (how != inspect.Rst || c.legEnded[l][d.Other()])
 	c.legEnded[l][d] = true
 	c.legReset[l] = c.legReset[l] || how == inspect.Rst
 	c.mu.Unlock()
@@ -272,7 +274,7 @@ func (c *conn) mirror(l inspect.Leg, d inspect.Dir, how inspect.End, text string
 	if to != nil && !c.isOver() {
 		if err := to.finish(); err == nil {
 			c.ended(otherLeg(l), d, inspect.Fin, "")
-		} else if isReset(err) {
+		} else if isReset(err) || errors.Is(err, syscall.ENOTCONN) { // gone without a read or write to tell
 			c.abort(otherLeg(l), d.Other(), inspect.Rst, "")
 		}
 	}

@@ -334,6 +334,43 @@ func TestEndings(t *testing.T) {
 	})
 }
 
+// A client that has sent its FIN and is gone for good resets the connection when
+// the server goes on: with data, or with its own FIN. Every leg has ended then.
+func TestResetBehindFin(t *testing.T) {
+	for name, act := range map[string]func(*rig, *net.TCPConn){
+		"data": func(r *rig, server *net.TCPConn) { r.send(server, "\x81\x04late") },
+		"FIN":  func(_ *rig, server *net.TCPConn) { _ = server.CloseWrite() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, nil)
+			client, server := r.open()
+			if err := client.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			r.expectEnd(server, false)
+			_ = client.SetLinger(0)
+			_ = client.Close()
+			act(r, server)
+			r.server.relays.Wait()
+			var reset bool
+			var over [2][2]bool
+			for _, e := range r.heard.ends {
+				over[e.Leg][e.Dir] = true
+				if e.How == inspect.Rst {
+					over[e.Leg] = [2]bool{true, true}
+				}
+				reset = reset || e.Leg == inspect.ClientLeg && e.Dir == inspect.ToServer && e.How == inspect.Rst
+				if e.How == inspect.Self {
+					t.Errorf("wsproxy is said to have ended %v %v", e.Leg, e.Dir)
+				}
+			}
+			if !reset || over != [2][2]bool{{true, true}, {true, true}} {
+				t.Errorf("the tap heard of the ends %+v", r.heard.ends)
+			}
+		})
+	}
+}
+
 // A server that ends an HTTP connection gives the client a moment to end it too;
 // a client that does so at once is not waited for.
 func TestBothEndHTTP(t *testing.T) {

@@ -286,8 +286,16 @@ func (k flowKey) reverse() flowKey { return flowKey{k.iface, k.dst, k.src} }
 
 // segment reads a packet of a leg of ours: notes, bytes, end.
 func (fl *follower) segment(l *leg, d inspect.Dir, p *captured, s segment) {
-	if l.ended[d] || !s.intact() {
+	if l.ended[d] && s.flags&flagRst == 0 || !s.intact() {
 		return // a damaged packet leaves a hole in the numbers
+	}
+	if l.ended[d] { // an RST behind a FIN
+		ended := inspect.Ended{How: inspect.Rst, Off: l.off[d], Time: p.time}
+		if _, noted := fl.notes(l, d, p, ""); noted != nil {
+			ended = *noted
+		}
+		fl.end(l, d, ended)
+		return
 	}
 	if s.flags&flagSyn != 0 {
 		if !l.known[d] {

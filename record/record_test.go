@@ -380,6 +380,29 @@ func TestDamageAnywhere(t *testing.T) {
 	}
 }
 
+// An RST may follow a FIN, and ends the other direction; nothing follows it.
+func TestResetBehindFin(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.pcapng")
+	w := create(t, Options{Path: path})
+	w.Open(conn(1))
+	w.Chunk(inspect.Chunk{Conn: 1, Time: t0, Data: []byte("abc")})
+	for _, how := range []inspect.End{inspect.Fin, inspect.Fin, inspect.Rst, inspect.Rst} {
+		w.End(inspect.Ended{Conn: 1, How: how, Time: t0, Off: 3})
+	}
+	w.End(inspect.Ended{Conn: 1, Dir: inspect.ToClient, How: inspect.Self, Time: t0})
+	closed(t, w)
+	var ends []string
+	for _, l := range follow(t, path).lines {
+		if strings.HasPrefix(l, "end ") {
+			ends = append(ends, l)
+		}
+	}
+	want := []string{"end 0000000000000001 client to-server fin 3 ", "end 0000000000000001 client to-server rst 3 "}
+	if !slices.Equal(ends, want) {
+		t.Errorf("%q\nwant %q", ends, want)
+	}
+}
+
 func TestHole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.pcapng")
 	w := create(t, Options{Path: path})

@@ -249,8 +249,11 @@ type endedNote struct {
 // waits for a packet goes with it.
 func (s *section) end(e inspect.Ended) {
 	r := s.conns[e.Conn]
-	if r == nil || r.legs[e.Leg] == nil || r.ended[e.Leg][e.Dir] {
+	if r == nil || r.legs[e.Leg] == nil {
 		return
+	}
+	if ended := r.ended[e.Leg]; ended[e.Dir] && (e.How != inspect.Rst || ended[e.Dir.Other()]) {
+		return // an RST may follow a FIN
 	}
 	n := inspect.NewNote(e.Conn, e.Leg, e.Dir, e.Time, inspect.NoteEnded,
 		endedNote{inspect.NoteEnded, e.Leg, e.Dir, e.How, e.Off, e.Error})
