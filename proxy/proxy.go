@@ -25,10 +25,10 @@ type Config struct {
 	ConnectTo string   // host:port to dial instead of the target's
 	Header    []inspect.HeaderField
 
-	KeepHost   bool     // pass the client's Host on
-	KeepOrigin bool     // pass an Origin or Referer that names us on
-	AllowHost  []string // hosts that requests may name beside loopback and the listener's
-	Insecure   bool     // do not verify the target's certificate
+	KeepHost   bool  // pass the client's Host on
+	KeepOrigin bool  // pass an Origin or Referer that names us on
+	AllowHost  Hosts // that requests may be for
+	Insecure   bool  // do not verify the target's certificate
 
 	BothLegs    bool          // tap the server leg whole, not only its handshake and end
 	HeadLimit   int64         // most bytes of an HTTP head; 0: 64 KiB

@@ -3,56 +3,11 @@ package proxy
 import (
 	"bytes"
 	"net"
-	"net/netip"
 	"net/url"
 	"strings"
 
 	"github.com/wsproxy/wsproxy/inspect"
 )
-
-// allowed says that a request may be passed on. A page in a browser may send
-// requests here under a name that it made resolve to us; the server behind must
-// not take them for its own, since it gets a Host that we made right.
-func (c *Config) allowed(h *inspect.Head, local net.Addr) (host string, ok bool) {
-	hosts := h.Values("Host")
-	if u, err := url.Parse(h.Target); err == nil && u.Host != "" {
-		hosts = append(hosts, u.Host) // absolute form (RFC 9112 section 3.2.2)
-	}
-	for _, host := range hosts {
-		if !c.allowedHost(host, local) {
-			return host, false
-		}
-	}
-	return "", true
-}
-
-func (c *Config) allowedHost(hostport string, local net.Addr) bool {
-	host := hostOnly(hostport)
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	if ip, err := netip.ParseAddr(host); err == nil {
-		own, err := netip.ParseAddrPort(local.String())
-		return ip.IsLoopback() || err == nil && own.Addr().Unmap().WithZone("") == ip.Unmap().WithZone("")
-	}
-	for _, a := range c.AllowHost {
-		if strings.EqualFold(host, hostOnly(a)) || a == "*" {
-			return true
-		}
-	}
-	return false
-}
-
-// hostOnly is the host of host or host:port in lower case, without brackets and
-// a final dot.
-func hostOnly(hostport string) string {
-	host := hostport
-	if h, _, err := net.SplitHostPort(hostport); err == nil {
-		host = h
-	}
-	host = strings.TrimSuffix(strings.Trim(host, "[]"), ".")
-	return strings.ToLower(host)
-}
 
 // rewriting makes a client's head what the server gets: the target's Host, its
 // origin where the client names ours, the target's path in front, and the

@@ -204,8 +204,7 @@ func (c *conn) request(raw []byte, tell func()) (hold bool) {
 		c.refuse(400, "Bad Request", err.Error())
 		return false
 	}
-	if host, ok := c.config.allowed(h, c.local); !ok {
-		name := hostOnly(host)
+	if name := c.config.AllowHost.Foreign(h, c.local); name != "" {
 		c.refuse(421, "Misdirected Request", fmt.Sprintf("wsproxy stands in front of %s and does not answer for the host %q; start it with --allow-host %s if it should", c.config.Target, name, name))
 		return false
 	}

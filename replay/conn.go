@@ -2,6 +2,7 @@ package replay
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -192,6 +193,13 @@ func (c *conn) body(raw []byte) (*request, error) {
 
 // serve answers a request and says whether another one may follow.
 func (c *conn) serve(r *request) (more bool) {
+	if name := c.server.options.AllowHost.Foreign(r.head, c.tcp.LocalAddr()); name != "" {
+		why := fmt.Sprintf("a request for the host %s, which is not allowed (--allow-host)", visible(name))
+		if c.server.options.Missed != nil {
+			c.server.options.Missed(why)
+		}
+		return c.answer(r, sentence(http.StatusMisdirectedRequest, "wsproxy replay: %s", why))
+	}
 	if r.head.IsUpgrade() {
 		return c.upgrade(r)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/wsproxy/wsproxy/cassette"
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/proxy"
 	"github.com/wsproxy/wsproxy/record"
 )
 
@@ -30,6 +31,9 @@ type Options struct {
 	// Once ends serving after one session: Done closes and Serve returns. A
 	// recorded refusal is no session as long as another was accepted.
 	Once bool
+	// AllowHost are the hosts, beside loopback's, that requests may be for: what
+	// was recorded is not for every page in a browser.
+	AllowHost proxy.Hosts
 	// Limits bound what a client may make the server keep.
 	Limits inspect.Limits
 	// HeadTimeout is the most time for a request's head from its first byte,

@@ -21,9 +21,10 @@ const replayLimit = 64 << 20
 
 // replayFlags are the flags of replay.
 type replayFlags struct {
-	listen []string
-	once   bool
-	quiet  bool
+	listen    []string
+	allowHost []string
+	once      bool
+	quiet     bool
 }
 
 func replayCmd() *cobra.Command {
@@ -49,6 +50,7 @@ exit code is 1.`,
 	}
 	s := cmd.Flags()
 	s.StringArrayVar(&f.listen, "listen", nil, "`host:port` to listen on, repeatable; port 0 takes a free one (default: port 8080 or the next free one, on 127.0.0.1 and ::1)")
+	s.StringArrayVar(&f.allowHost, "allow-host", nil, "accept requests for this `host` too, repeatable")
 	s.BoolVar(&f.once, "once", false, "end after one session: exit code 0 if it was as recorded, 1 if not")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
 	return cmd
@@ -65,8 +67,8 @@ func runReplay(cmd *cobra.Command, f replayFlags, path string) error {
 		return err
 	}
 	r.server = replay.NewServer(c, replay.Options{
-		Once: f.once, Limits: replayLimits(), Ended: r.ended,
-		Missed: func(why string) { r.say("wsproxy: %s: 404", why) },
+		Once: f.once, AllowHost: f.allowHost, Limits: replayLimits(), Ended: r.ended,
+		Missed: func(why string) { r.say("wsproxy: refused: %s", why) },
 	})
 	return r.serve(cmd.Context(), listeners)
 }
