@@ -92,7 +92,7 @@ func TestDemoInterrupted(t *testing.T) {
 	if code := report(&said, root.ExecuteContext(ctx)); code != exitInterrupt {
 		t.Errorf("exit code %d", code)
 	}
-	if got := said.String(); !strings.Contains(got, "sessions (") || strings.Contains(got, "error:") {
+	if got := said.String(); !strings.Contains(got, " refused), ") || strings.Contains(got, "error:") {
 		t.Errorf("wsproxy says\n%s", got)
 	}
 }
