@@ -431,8 +431,8 @@ func TestExchanges(t *testing.T) {
 	r := serve(t, c, nil)
 	p := r.dial()
 	for _, x := range []struct{ send, want string }{
-		{"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 Fine\r\nContent-Length: 4\r\n\r\npage"},
-		{"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"},
+		{"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 Fine\r\nContent-Length: 4\r\n\r\npage"},
+		{"HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"},
 		{"GET /chunks HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"},
 		{"GET /poll HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"},
 		{"GET /poll HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"},
@@ -663,4 +663,15 @@ func TestLoadErrors(t *testing.T) {
 	if _, err := Load(context.Background(), t.TempDir()+"/none.pcapng", inspect.Limits{}); err == nil {
 		t.Error("no error for no file")
 	}
+}
+
+// A page in a browser that made a name of its own resolve to us gets nothing.
+func TestForeignHost(t *testing.T) {
+	r := serve(t, chat(text(down, "hi")).http("GET", "/", "", cassette.Answer{Status: 200, Body: []byte("page")}), nil)
+	p := r.dial()
+	p.send("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+	p.want("HTTP/1.1 421 Misdirected Request\r\n")
+	p = r.dial()
+	p.send(strings.Replace(upgrade("/chat"), "localhost", "evil.example", 1))
+	p.want("HTTP/1.1 421 Misdirected Request\r\n")
 }

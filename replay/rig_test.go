@@ -158,7 +158,7 @@ const sampleAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 // upgrade is a request with the key of RFC 6455 section 1.3.
 func upgrade(path string, headers ...string) string {
-	return "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+	return "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + strings.Join(append(headers, ""), "\r\n") + "\r\n"
 }
 
