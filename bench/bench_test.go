@@ -485,3 +485,44 @@ func TestProcessThatDoesNotStart(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestGoroutinesAreCounted: of a process that is asked to end with a dump. A copier
+// holds more of them with sessions open.
+func TestGoroutinesAreCounted(t *testing.T) {
+	target := loadHere(t)
+	counted := func(sessions int) int {
+		cmd, err := self("tcpcopy", target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := startAnnouncing(t.Context(), cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := job{Addr: p.addr, Conns: sessions}
+		all, err := j.openAll("/echo", func() content { return newPattern(64, true) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeAll(all)
+		return new(soak).goroutines(p)
+	}
+	none, some := counted(0), counted(3)
+	if none < 1 || some < none+6 {
+		t.Errorf("%d goroutines without sessions, %d with three", none, some)
+	}
+}
+
+func TestOwnUsage(t *testing.T) {
+	if openFiles(os.Getpid()) == 0 {
+		t.Log("this system does not tell what a process uses")
+		return
+	}
+	u := usageOf(os.Getpid())
+	for end := time.Now().Add(5 * time.Second); u.cpu == 0 && time.Now().Before(end); { // the loop itself uses some
+		u = usageOf(os.Getpid())
+	}
+	if u.resident < 1<<20 || u.peak < u.resident || u.cpu <= 0 {
+		t.Errorf("%+v", u)
+	}
+}
