@@ -354,6 +354,40 @@ func TestRatios(t *testing.T) {
 	}
 }
 
+func TestGoals(t *testing.T) {
+	r := &report{}
+	add := func(workload, contender string, c cell) {
+		c.Workload, c.Contender, c.Seconds = workload, contender, 1
+		r.Cells = append(r.Cells, c)
+	}
+	add("W2", "tcpcopy", cell{result: result{Messages: 100}})
+	add("W2", "wsproxy-no-record", cell{result: result{Messages: 95}})
+	add("W2", "wsproxy", cell{result: result{Messages: 79}})
+	add("W5-1000", "wsproxy", cell{Session: 17 << 10})
+	want := `| wsproxy-no-record | W2 | rate × tcpcopy | ≥ 0.90 | 0.95 | met |
+| wsproxy | W2 | rate × tcpcopy | ≥ 0.80 | 0.79 | missed |
+| wsproxy | W5-1000 | a session KiB | ≤ 16.0 | 17.0 | missed |
+`
+	if got := r.goalsTable(); !strings.HasSuffix(got, "| --- |\n"+want) {
+		t.Error(got)
+	}
+	if got := new(report).goalsTable(); got != "" {
+		t.Errorf("of nothing: %s", got)
+	}
+	names := map[string]bool{}
+	for _, w := range workloads {
+		names[w.name] = true
+	}
+	for _, c := range contenders {
+		names[c.name] = true
+	}
+	for _, g := range goals {
+		if !names[g.workload] || !names[g.contender] {
+			t.Errorf("a goal for %s through %s, which is not measured", g.workload, g.contender)
+		}
+	}
+}
+
 func TestVerdict(t *testing.T) {
 	good := cell{Workload: "W2", Contender: "nginx"}
 	lossy, bent := good, good

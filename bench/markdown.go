@@ -30,6 +30,7 @@ func (r *report) markdown() string {
 			}
 		}
 	}
+	b.WriteString(r.goalsTable())
 	if notes := r.notes(); len(notes) > 0 {
 		b.WriteString("\nTo know beside:\n\n")
 		for _, n := range notes {
