@@ -58,25 +58,22 @@ func (r *report) of(m metric, workload, contender string) (spread, bool) {
 	return spreadOf(all), true
 }
 
-// against compares; false: one of the two was not measured, or was nothing.
+// against compares over the rounds that both were measured in; false: there are none,
+// or one of the two was nothing.
 func (r *report) against(m metric, workload, contender, to string) (ratio, bool) {
-	mine, ok := r.of(m, workload, contender)
-	other, ok2 := r.of(m, workload, to)
-	if !ok || !ok2 || other.Median <= 0 || mine.Median <= 0 {
-		return ratio{}, false
-	}
-	var all []float64
+	var mine, other, all []float64
 	others := r.cells(workload, to)
 	for round, c := range r.cells(workload, contender) {
-		if o, ok := others[round]; ok && m.value(o) > 0 {
-			all = append(all, m.value(c)/m.value(o))
+		o, ok := others[round]
+		if a, b := m.value(c), m.value(o); ok && b > 0 {
+			mine, other, all = append(mine, a), append(other, b), append(all, a/b)
 		}
 	}
-	if len(all) == 0 {
+	if len(all) == 0 || spreadOf(mine).Median <= 0 {
 		return ratio{}, false
 	}
 	s := spreadOf(all)
-	s.Median = mine.Median / other.Median
+	s.Median = spreadOf(mine).Median / spreadOf(other).Median
 	return ratio{workload, contender, m.name, to, s}, true
 }
 
