@@ -1,7 +1,7 @@
 # The tests, at three depths. Go and git are all that check and build need.
 GO ?= go
 
-.PHONY: help build check test test-all fuzz cross clean
+.PHONY: help build check test test-all fuzz cross bench bench-peers soak clean
 
 help: ## print this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,6 +38,17 @@ cross: ## build for Linux, macOS and Windows on amd64 and arm64
 	@for os in linux darwin windows; do for arch in amd64 arm64; do \
 	  echo "$$os/$$arch"; CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch $(GO) build -o /dev/null ./cmd/wsproxy || exit 1; \
 	done; done
+
+BENCH ?= -json bench.json
+bench: ## measure wsproxy against others, about ten minutes; BENCH='-only W2' chooses
+	$(GO) run ./bench $(BENCH)
+
+bench-peers: ## install nginx, haproxy and mitmproxy to compare with (Debian, root)
+	@.ci/bench-peers
+
+SOAK ?= 30m
+soak: ## load of every kind for SOAK, which must lose nothing and grow nothing
+	$(GO) run ./bench soak -for $(SOAK)
 
 .PHONY: tools
 tools: # what the tests run beside Go

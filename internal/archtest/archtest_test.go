@@ -86,6 +86,7 @@ func TestRules(t *testing.T) {
 		{"output", "proxy/x.go", "import \"os\"\nfunc f() { os.Exit(1) }", "import \"os\"\nfunc f() { os.Remove(`x`) }"},
 		{"output", "proxy/x.go", "import _ \"log\"", "import _ \"fmt\""},
 		{"output", "proxy/x.go", "import \"fmt\"\nfunc f() { fmt.Println() }", "import \"fmt\"\nfunc f() { fmt.Fprintln(w) }"},
+		{"output", "cmd/x.go", "import \"os\"\nfunc f() { os.Exit(1) }", ""},
 		{"output", "proxy/x.go", "func f() { println(1) }", "func f(println func(int)) { println(1) }"},
 		{"docs", "proxy/x.go", "func F() {}", "// F is.\nfunc F() {}\n\nfunc f() {}\n\nfunc (t t) F() {}"},
 		{"docs", "proxy/x.go", "type T int", "// T is.\ntype T int\n\nfunc (t T) String() string { return `` }"},

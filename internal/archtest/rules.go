@@ -108,23 +108,23 @@ func (s *source) starts() []ast.Node {
 
 // output: only the command ends the program or writes to the standard streams.
 func (s *source) output() {
-	if s.test || s.dir == "cmd" || strings.HasPrefix(s.dir, "cmd/") {
+	if s.test || slices.Contains(printers, s.dir) {
 		return
 	}
 	for _, i := range s.file.Imports {
 		if p := importPath(i); p == "log" || p == "log/slog" {
-			s.breach("output", i, p, "only cmd may use %s: answer an error, or take a function to tell", p)
+			s.breach("output", i, p, "only a program may use %s: answer an error, or take a function to tell", p)
 		}
 	}
 	s.uses(func(n ast.Node, name string) {
 		if name == "os.Exit" || strings.HasPrefix(name, "fmt.Print") {
-			s.breach("output", n, name, "only cmd may call %s", name)
+			s.breach("output", n, name, "only a program may call %s", name)
 		}
 	})
 	ast.Inspect(s.file, func(n ast.Node) bool {
 		if c, ok := n.(*ast.CallExpr); ok {
 			if id, ok := c.Fun.(*ast.Ident); ok && id.Obj == nil && (id.Name == "print" || id.Name == "println") {
-				s.breach("output", n, id.Name, "only cmd may print")
+				s.breach("output", n, id.Name, "only a program may print")
 			}
 		}
 		return true

@@ -54,7 +54,11 @@ var clock = []string{"time.Now", "time.Since", "time.Until", "time.Sleep", "time
 
 // starters are the packages that may start goroutines outside of tests.
 // docs/house.md has a row for each goroutine.
-var starters = []string{"proxy", "record", "replay", "ui", "cmd/wsproxy", "internal/wstest"}
+var starters = []string{"proxy", "record", "replay", "ui", "cmd/wsproxy", "internal/wstest", "bench"}
+
+// printers are the programs: they alone end the process or write to the standard
+// streams. bench is one, which nothing imports.
+var printers = []string{"cmd/wsproxy", "bench"}
 
 // forbiddenNames are names that say nothing of what a package holds.
 var forbiddenNames = []string{"util", "utils", "common", "types", "helper", "helpers", "manager", "managers", "misc", "base"}
