@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"runtime"
 	"time"
 
 	"github.com/gopacket/gopacket/layers"
@@ -133,9 +134,20 @@ func (fl *follower) pcap(ctx context.Context, f io.Reader) error {
 
 func (fl *follower) pcapng(ctx context.Context, f source, live <-chan struct{}) error {
 	w := walker{r: &ahead{r: f}, ring: f, off: f.oldest()}
+	pace := pace{begun: time.Now()}
+	paced := live != nil && runtime.NumCPU() <= paceCores
+	end := func() int64 { n, _ := f.end(); return n } // what cannot be told does not grow
 	for n := 0; ; n++ {
-		if n&0xff == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if n&0x1f == 0 {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if paced && live != nil {
+				if rest := pace.due(time.Now(), end); rest > 0 {
+					time.Sleep(rest)
+					pace.begun = time.Now()
+				}
+			}
 		}
 		b, err := w.next()
 		if err == nil {
@@ -165,6 +177,7 @@ func (fl *follower) pcapng(ctx context.Context, f source, live <-chan struct{}) 
 			if !ok {
 				live = nil // what was written last is still to be read
 			}
+			pace.begun = time.Now()
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -434,9 +434,9 @@ func TestTemporaryDropsAndResumesAtABoundary(t *testing.T) {
 	if st := w.Status(); st.Dropped != 185 || st.Behind != 20 {
 		t.Errorf("%+v", st)
 	}
-	o := w.queue.ops[len(w.queue.ops)-1].chunk
-	if o.Off != queueLimit+175 || o.Boundary != 1 {
-		t.Errorf("resumed at %d", o.Off)
+	o := w.queue.ops[len(w.queue.ops)-1]
+	if o.off != queueLimit+175 || o.boundary != 1 {
+		t.Errorf("resumed at %d", o.off)
 	}
 }
 

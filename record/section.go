@@ -123,15 +123,13 @@ func (s *section) op(o *op, data []byte) {
 	}
 	switch o.kind {
 	case opOpen:
-		s.open(o.info)
+		s.open(o.other.info)
 	case opChunk:
-		c := o.chunk
-		c.Data = data[o.from : o.from+o.size]
-		s.chunk(c)
+		s.chunk(o.chunk(data))
 	case opNote:
-		s.note(o.note)
+		s.note(o.other.note)
 	case opEnd:
-		s.end(o.ended)
+		s.end(o.other.ended)
 	}
 }
 

@@ -34,8 +34,9 @@ type Options struct {
 // asked for makes the traffic wait, and a temporary one drops.
 const queueLimit = 8 << 20
 
-// flushEvery is the longest that what was recorded stays in memory.
-const flushEvery = 100 * time.Millisecond
+// flushEvery is how long what was recorded stays in memory while more comes: a
+// reader, and a kill, find all but the last of it in the file.
+const flushEvery = time.Millisecond
 
 // Status is what a recording has to say of itself.
 type Status struct {
@@ -81,14 +82,39 @@ type batch struct {
 	data []byte // of all chunks, one behind the other
 }
 
+// full says that there is no room for n bytes. One chunk always has room.
+func (b *batch) full(n int) bool {
+	return len(b.data) > 0 && len(b.data)+n+opSize*len(b.ops) > queueLimit
+}
+
+// op is one call of the sink. Chunks are nearly all of them, so it is no larger
+// than they need.
 type op struct {
-	kind  opKind
+	kind     opKind
+	leg      inspect.Leg
+	dir      inspect.Dir
+	whole    bool
+	boundary uint32
+	conn     inspect.ConnID
+	time     int64 // Unix time in nanoseconds
+	off      int64
+	from     int // of the bytes in the batch
+	size     int
+	other    *otherOp // of all but a chunk
+}
+
+type otherOp struct {
 	info  inspect.ConnInfo
-	chunk inspect.Chunk // Data is at from, of length size, in the batch
-	from  int
-	size  int
 	note  inspect.Note
 	ended inspect.Ended
+}
+
+// opSize is about what an op takes in memory; the queue's limit counts it.
+const opSize = 64
+
+func (o *op) chunk(data []byte) inspect.Chunk {
+	return inspect.Chunk{Conn: o.conn, Leg: o.leg, Dir: o.dir, Time: time.Unix(0, o.time), Off: o.off,
+		Data: data[o.from : o.from+o.size], Boundary: int(o.boundary), Whole: o.whole}
 }
 
 type opKind uint8
@@ -224,20 +250,21 @@ func (w *Writer) Close() error {
 }
 
 // Open records that a client connected.
-func (w *Writer) Open(info inspect.ConnInfo) { w.put(op{kind: opOpen, info: info}, nil) }
+func (w *Writer) Open(info inspect.ConnInfo) {
+	w.put(op{kind: opOpen, other: &otherOp{info: info}}, nil)
+}
 
 // Note records what the bytes cannot say.
-func (w *Writer) Note(n inspect.Note) { w.put(op{kind: opNote, note: n}, nil) }
+func (w *Writer) Note(n inspect.Note) { w.put(op{kind: opNote, other: &otherOp{note: n}}, nil) }
 
 // End records how a direction of a leg ended.
-func (w *Writer) End(e inspect.Ended) { w.put(op{kind: opEnd, ended: e}, nil) }
+func (w *Writer) End(e inspect.Ended) { w.put(op{kind: opEnd, other: &otherOp{ended: e}}, nil) }
 
 // Chunk records bytes. It copies them and returns, unless too much waits for the
 // disk: then a recording that was asked for waits, and a temporary one drops.
 func (w *Writer) Chunk(c inspect.Chunk) {
-	data := c.Data
-	c.Data = nil
-	w.put(op{kind: opChunk, chunk: c, size: len(data)}, data)
+	w.put(op{kind: opChunk, leg: c.Leg, dir: c.Dir, whole: c.Whole, boundary: uint32(c.Boundary), conn: c.Conn,
+		time: c.Time.UnixNano(), off: c.Off, size: len(c.Data)}, c.Data)
 }
 
 func (w *Writer) put(o op, data []byte) {
@@ -265,7 +292,7 @@ func (w *Writer) put(o op, data []byte) {
 
 // wait blocks while the queue has no room. One chunk always has.
 func (w *Writer) wait(n int) {
-	for len(w.queue.data) > 0 && len(w.queue.data)+n > queueLimit && !w.closing && w.status.Stopped == "" {
+	for w.queue.full(n) && !w.closing && w.status.Stopped == "" {
 		w.status.Waiting = true
 		w.room.Wait()
 	}
@@ -274,13 +301,13 @@ func (w *Writer) wait(n int) {
 // fit answers what of a chunk a temporary recording takes: all; nothing, with
 // the queue full; or the part from a frame boundary on, once there is room again.
 func (w *Writer) fit(o *op, data []byte) []byte {
-	key := legDir{o.chunk.Conn, o.chunk.Leg, o.chunk.Dir}
-	full := len(w.queue.data) > 0 && len(w.queue.data)+len(data) > queueLimit
-	if w.lossy[key] && !full && o.chunk.Boundary > 0 {
-		skip := o.chunk.Boundary - 1
+	key := legDir{o.conn, o.leg, o.dir}
+	full := w.queue.full(len(data))
+	if w.lossy[key] && !full && o.boundary > 0 {
+		skip := int(o.boundary - 1)
 		w.status.Dropped += int64(skip)
-		o.chunk.Off += int64(skip)
-		o.chunk.Boundary = 1
+		o.off += int64(skip)
+		o.boundary = 1
 		delete(w.lossy, key)
 		return data[skip:]
 	}
@@ -301,10 +328,14 @@ func (w *Writer) run(out *section) {
 			out.op(&b.ops[i], b.data)
 		}
 		w.forget(b.ops)
-		if now := time.Now(); out.err == nil && (w.idle() || now.Sub(flushed) > flushEvery) {
-			out.flush()
-			flushed = now
+		if wait := flushEvery - time.Since(flushed); wait > 0 && !closing && out.err == nil {
+			if !w.idle() {
+				continue
+			}
+			time.Sleep(wait) // what comes meanwhile is taken together
 		}
+		out.flush()
+		flushed = time.Now()
 		w.progress(out)
 		if out.err != nil {
 			w.stop(out, out.err.Error())
@@ -345,7 +376,8 @@ func (w *Writer) forget(ops []op) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range ops {
-		if e := ops[i].ended; ops[i].kind == opEnd {
+		if ops[i].kind == opEnd {
+			e := &ops[i].other.ended
 			delete(w.lossy, legDir{e.Conn, e.Leg, e.Dir})
 		}
 		ops[i] = op{} // no strings stay behind

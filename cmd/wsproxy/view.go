@@ -52,7 +52,7 @@ func (o *outputFlags) screen(out io.Writer) bool {
 // the recording has ended and, of a run that goes on, quit has too: a recording
 // that stops early stops nothing else. The end of reading ends it at once.
 func (v *view) watch(reading, quit context.Context) error {
-	if v.path == "" {
+	if v.path == "" || v.goesOn && v.flags.quiet { // nothing is shown, so nothing need be looked at
 		<-quit.Done()
 		return nil
 	}
