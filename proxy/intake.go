@@ -7,10 +7,11 @@ import (
 )
 
 // Sizes of the buffers that bytes are read into. A direction that fills the small
-// one is read with the large one until it no longer does.
+// one is read with the large one as long as that pays.
 const (
-	smallBuffer = 16 << 10
+	smallBuffer = 64 << 10
 	largeBuffer = 256 << 10
+	tlsBuffer   = 16 << 10 // a record holds no more (RFC 8446 section 5.1)
 )
 
 var (
@@ -45,10 +46,12 @@ func newIntake(s *socket) *intake {
 // next waits for bytes and answers them; they are valid until the next call. The
 // error is that of net.Conn's Read.
 func (in *intake) next() ([]byte, error) {
-	in.large = in.n == len(in.buf) && in.n > 0 || in.large && in.n > smallBuffer
+	in.large = in.n == len(in.buf) && in.n > 0 || in.large && in.n > smallBuffer/2
 	in.n, in.err = 0, nil
 	if in.raw == nil {
-		in.hold()
+		if in.buf == nil {
+			in.buf = make([]byte, tlsBuffer)
+		}
 		in.n, in.err = in.conn.Read(in.buf)
 		return in.buf[:in.n], in.err
 	}
