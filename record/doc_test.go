@@ -20,7 +20,8 @@ func TestNotesAreDocumented(t *testing.T) {
 	for kind, note := range map[string]any{
 		inspect.NoteLeg: inspect.LegNote{}, inspect.NoteSession: inspect.SessionNote{}, inspect.NotePeer: inspect.PeerNote{},
 		inspect.NoteEnded: endedNote{}, inspect.NoteGap: inspect.GapNote{}, inspect.NoteRedacted: inspect.RedactedNote{},
-		inspect.NoteStopped: inspect.StoppedNote{}, inspect.NoteFinished: struct{}{},
+		inspect.NoteStopped: inspect.StoppedNote{}, inspect.NoteFinished: struct{}{}, inspect.NoteContinues: struct{}{},
+		inspect.NoteResumed: inspect.ResumedNote{}, inspect.NoteBoundary: inspect.BoundaryNote{}, inspect.NoteSegment: inspect.SegmentNote{},
 	} {
 		_, row, ok := strings.Cut(text, "\n| `"+kind+"` | ")
 		if row, _, _ = strings.Cut(row, "\n"); !ok {
