@@ -29,7 +29,7 @@ func newWire(link layers.LinkType) *wire {
 }
 
 func (w *wire) add(d inspect.Dir, flags byte, payload string) *wire {
-	ip := w.c.packet(d, flags, []byte(payload))
+	ip := append(w.c.head(nil, tcp{d, flags, []byte(payload)}), payload...)
 	var p []byte
 	if w.link == layers.LinkTypeEthernet {
 		p = append(p, "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00"...)
@@ -149,7 +149,8 @@ func TestPacketChecksums(t *testing.T) {
 	for _, addrs := range [][2]string{{"127.0.0.1:1234", "127.0.0.1:80"}, {"[::1]:1234", "[fe80::1%eth0]:80"}, {"127.0.0.1:1", "[::1]:2"}, {"unix /tmp/x", "127.0.0.1:9"}} {
 		c := newConversation(addrs[0], addrs[1])
 		for n := range 40 {
-			b := slices.Clone(c.packet(inspect.Dir(n%2), flagPsh|flagAck, []byte(strings.Repeat("ab\xffc\xfe", n))[:n*5]))
+			payload := []byte(strings.Repeat("ab\xffc\xfe", n))
+			b := append(c.head(nil, tcp{inspect.Dir(n % 2), flagPsh | flagAck, payload}), payload...)
 			first := layers.LayerTypeIPv4
 			if b[0]>>4 == 6 {
 				first = layers.LayerTypeIPv6

@@ -5,8 +5,6 @@ import (
 	"hash/fnv"
 	"math/bits"
 	"net/netip"
-
-	"github.com/wsproxy/wsproxy/inspect"
 )
 
 // TCP flags (RFC 9293 section 3.1).
@@ -27,7 +25,6 @@ type conversation struct {
 	addr [2]netip.AddrPort // by the inspect.Dir in which it sends: the client's side, the server's side
 	seq  [2]uint32         // next sequence number, by inspect.Dir
 	open bool
-	buf  []byte
 }
 
 // newConversation takes a leg's addresses: up is the side that sends ToServer.
@@ -56,33 +53,31 @@ func address(s string) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }
 
-// packet is an IP packet of this leg in that direction; valid until the next call.
-func (c *conversation) packet(d inspect.Dir, flags byte, payload []byte) []byte {
-	src, dst := c.addr[d], c.addr[d.Other()]
-	var b []byte
-	size := 20 + len(payload)
+// head writes the IP and TCP headers of a segment, whose payload is to stand
+// behind them, to b, which must be empty.
+func (c *conversation) head(b []byte, p tcp) []byte {
+	src, dst := c.addr[p.dir], c.addr[p.dir.Other()]
+	size := 20 + len(p.payload)
 	if src.Addr().Is4() {
-		b = ip4(c.buf[:0], src.Addr(), dst.Addr(), size)
+		b = ip4(b, src.Addr(), dst.Addr(), size)
 	} else {
-		b = ip6(c.buf[:0], src.Addr(), dst.Addr(), size)
+		b = ip6(b, src.Addr(), dst.Addr(), size)
 	}
-	head := len(b)
+	at := len(b)
 	b = binary.BigEndian.AppendUint16(b, src.Port())
 	b = binary.BigEndian.AppendUint16(b, dst.Port())
-	b = binary.BigEndian.AppendUint32(b, c.seq[d])
-	ack := c.seq[d.Other()]
-	if flags&flagAck == 0 {
+	b = binary.BigEndian.AppendUint32(b, c.seq[p.dir])
+	ack := c.seq[p.dir.Other()]
+	if p.flags&flagAck == 0 {
 		ack = 0
 	}
 	b = binary.BigEndian.AppendUint32(b, ack)
-	b = append(b, 5<<4, flags, 0xff, 0xff, 0, 0, 0, 0)
-	b = append(b, payload...)
-	sum := checksum(pseudo(src.Addr(), dst.Addr(), size), b[head:])
-	binary.BigEndian.PutUint16(b[head+16:], sum)
-	c.buf = b
-	c.seq[d] += uint32(len(payload))
-	if flags&(flagSyn|flagFin) != 0 {
-		c.seq[d]++
+	b = append(b, 5<<4, p.flags, 0xff, 0xff, 0, 0, 0, 0)
+	sum := add(pseudo(src.Addr(), dst.Addr(), size), b[at:])
+	binary.BigEndian.PutUint16(b[at+16:], checksum(sum, p.payload))
+	c.seq[p.dir] += uint32(len(p.payload))
+	if p.flags&(flagSyn|flagFin) != 0 {
+		c.seq[p.dir]++
 	}
 	return b
 }
@@ -116,8 +111,12 @@ func pseudo(src, dst netip.Addr, size int) uint64 {
 	return sum
 }
 
-// checksum is the Internet checksum (RFC 1071), 64 bytes at a time.
-func checksum(sum uint64, b []byte) uint16 {
+// checksum is the Internet checksum (RFC 1071) of b and of what sum has of the
+// bytes in front of it, an even number.
+func checksum(sum uint64, b []byte) uint16 { return ^uint16(add(sum, b)) }
+
+// add sums b for checksum, 64 bytes at a time; the sum has 16 bits.
+func add(sum uint64, b []byte) uint64 {
 	var carry uint64
 	for len(b) >= 64 { // one chain of additions with carry
 		p := b[:64:64]
@@ -145,5 +144,5 @@ func checksum(sum uint64, b []byte) uint16 {
 	for sum > 0xffff {
 		sum = sum&0xffff + sum>>16
 	}
-	return ^uint16(sum)
+	return sum
 }

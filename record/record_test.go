@@ -474,7 +474,7 @@ func (d *fullDisk) Write(p []byte) (int, error) {
 }
 
 func TestFullDisk(t *testing.T) {
-	out, err := newSection(&fullDisk{3 << 20}, 0, "test")
+	out, err := newSection(oneByOne{&fullDisk{3 << 20}}, io.NopCloser(nil), 0, "test")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,19 +101,23 @@ func (r *ring) left() int64 { return r.size - r.at - fillerSize }
 // fillerSize is the least that a filler block needs.
 const fillerSize = 12
 
-// Write appends to the segment, which must have room. The filler behind the bytes
-// is written before them: whatever is on the disk at any moment, it ends in one.
-func (r *ring) Write(p []byte) (int, error) {
-	if int64(len(p)) > r.left() {
+// writeParts appends to the segment, which must have room. The filler behind the
+// bytes is written before them: whatever is on the disk at any moment, it ends in one.
+func (r *ring) writeParts(parts [][]byte) (int, error) {
+	size := int64(0)
+	for _, p := range parts {
+		size += int64(len(p))
+	}
+	if size > r.left() {
 		return 0, fmt.Errorf("segment %d is full", r.seq)
 	}
-	end := r.at + int64(len(p))
+	end := r.at + size
 	length := binary.LittleEndian.AppendUint32(nil, uint32(r.size-end))
 	head := append(binary.LittleEndian.AppendUint32(nil, blockFiller), length...)
 	if _, err := r.file().WriteAt(head, end); err != nil {
 		return 0, err
 	}
-	n, err := r.file().WriteAt(p, r.at)
+	n, err := writePartsAt(r.file(), parts, r.at)
 	r.at += int64(n)
 	if err == nil {
 		_, err = r.file().WriteAt(length, r.size-4)

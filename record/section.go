@@ -1,15 +1,12 @@
 package record
 
 import (
-	"bufio"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
-	"os"
 	"time"
 
-	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 	"github.com/wsproxy/wsproxy/inspect"
@@ -21,14 +18,15 @@ const maxComment = 65535
 // section writes one pcapng section: connections as TCP conversations. It
 // belongs to the writing goroutine. After an error it writes nothing more.
 type section struct {
-	file    *counter
-	ring    *ring // nil: one file
-	used    int64 // bytes of the segment, with what waits in the buffer
-	reserve int64 // bytes of the segment that are kept for what is begun once more at its end
-	rolling bool  // that is being written
+	out     *output
+	file    io.Closer // nil: the ring, or nothing to close
+	ring    *ring     // nil: one file
+	used    int64     // bytes of the segment, with what waits in the buffer
+	reserve int64     // bytes of the segment that are kept for what is begun once more at its end
+	rolling bool      // that is being written
 	version string
-	ng      *pcapgo.NgWriter
 	conns   map[inspect.ConnID]*recorded
+	head    []byte // of the packet being written
 	packets int64
 	perLeg  [2]uint64
 	start   time.Time
@@ -46,20 +44,9 @@ type recorded struct {
 	carry *carry      // of a ring: what is needed to begin once more
 }
 
-type counter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *counter) Write(b []byte) (int, error) {
-	n, err := c.w.Write(b)
-	c.n += int64(n)
-	return n, err
-}
-
 // newSection writes a section's head at the end of a file that has size bytes.
-func newSection(f io.Writer, size int64, version string) (*section, error) {
-	s := &section{file: &counter{f, size}, version: version, conns: map[inspect.ConnID]*recorded{}}
+func newSection(to partsWriter, file io.Closer, size int64, version string) (*section, error) {
+	s := &section{out: newOutput(to, size), file: file, version: version, conns: map[inspect.ConnID]*recorded{}}
 	return s, s.begin("")
 }
 
@@ -69,7 +56,7 @@ func newRing(o Options) (*section, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &section{file: &counter{r, 0}, ring: r, version: o.Version, conns: map[inspect.ConnID]*recorded{}}
+	s := &section{out: newOutput(r, 0), ring: r, version: o.Version, conns: map[inspect.ConnID]*recorded{}}
 	if err := s.beginSegment(); err != nil {
 		return nil, errors.Join(err, r.close())
 	}
@@ -82,10 +69,7 @@ func (s *section) close() error {
 	if s.ring != nil {
 		return s.ring.close()
 	}
-	if f, ok := s.file.w.(*os.File); ok {
-		return f.Close()
-	}
-	return nil
+	return s.file.Close()
 }
 
 // begin writes the head: the section and its two interfaces.
@@ -95,22 +79,25 @@ func (s *section) begin(comment string) error {
 			Description: map[inspect.Leg]string{inspect.ClientLeg: "client and wsproxy", inspect.ServerLeg: "wsproxy and server"}[l]}
 	}
 	options := pcapgo.NgWriterOptions{SectionInfo: pcapgo.NgSectionInfo{Application: application + s.version, Comment: comment}}
-	var err error
-	if s.ng, err = pcapgo.NewNgWriterInterface(bufio.NewWriterSize(s.file, 256<<10), leg(inspect.ClientLeg), options); err != nil {
+	ng, err := pcapgo.NewNgWriterInterface(s.out, leg(inspect.ClientLeg), options)
+	if err != nil {
 		return err
 	}
-	if _, err = s.ng.AddInterface(leg(inspect.ServerLeg)); err != nil {
+	if _, err = ng.AddInterface(leg(inspect.ServerLeg)); err != nil {
 		return err
 	}
-	return s.ng.Flush()
+	if err := ng.Flush(); err != nil {
+		return err
+	}
+	return s.out.write()
 }
 
 // bytes is about how long the file is; what is still in the buffer is not in it.
-func (s *section) bytes() int64 { return s.file.n }
+func (s *section) bytes() int64 { return s.out.n }
 
 func (s *section) flush() {
 	if s.err == nil {
-		s.err = s.ng.Flush()
+		s.err = s.out.write()
 	}
 	if s.err == nil && s.ring != nil {
 		s.err = s.ring.publish()
@@ -180,18 +167,13 @@ func (s *section) packet(r *recorded, l inspect.Leg, t time.Time, p tcp) {
 	if s.err != nil {
 		return
 	}
-	data := r.legs[l].packet(p.dir, p.flags, p.payload)
 	if s.start.IsZero() {
 		s.start = t
 	}
 	s.last = t
-	ci := gopacket.CaptureInfo{Timestamp: t, Length: len(data), CaptureLength: len(data), InterfaceIndex: int(l)}
-	if comments := r.notes[l]; len(comments) > 0 {
-		s.err = s.ng.WritePacketWithOptions(ci, data, pcapgo.NgPacketOptions{Comments: comments})
-		r.notes[l] = nil
-	} else {
-		s.err = s.ng.WritePacket(ci, data)
-	}
+	s.head = r.legs[l].head(s.head[:0], p)
+	s.err = s.out.packet(l, t, r.notes[l], s.head, p.payload)
+	r.notes[l] = nil
 	s.packets++
 	s.perLeg[l]++
 }
@@ -301,11 +283,12 @@ func (s *section) statistics(note any) {
 	if s.flush(); s.err == nil {
 		s.err = err
 	}
+	defer s.flush()
 	for l, packets := range s.perLeg {
 		if s.err != nil {
 			return
 		}
-		_, s.err = s.file.Write(statisticsBlock(uint32(l), s.start, s.last, packets, comment(js)))
+		_, s.err = s.out.Write(statisticsBlock(uint32(l), s.start, s.last, packets, comment(js)))
 	}
 }
 

@@ -161,7 +161,7 @@ func openSection(o Options) (*section, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	s, err := newSection(f, size, o.Version)
+	s, err := newSection(partsOf(f), f, size, o.Version)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -326,6 +326,9 @@ func (w *Writer) run(out *section) {
 		b, closing := w.take()
 		for i := range b.ops {
 			out.op(&b.ops[i], b.data)
+		}
+		if out.err == nil {
+			out.err = out.out.settle() // the batch is used again
 		}
 		w.forget(b.ops)
 		if wait := flushEvery - time.Since(flushed); wait > 0 && !closing && out.err == nil {
