@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -18,6 +19,9 @@ var errNotWhole = errors.New("the compressed message is not whole")
 // maxInflated bounds what one message may be inflated to, to keep its window.
 const maxInflated = 1 << 30
 
+// keptOut is the largest buffer that an inflater keeps from message to message.
+const keptOut = 256 << 10
+
 // deflateTail is the empty stored block that a sender takes off each message
 // (RFC 7692 section 7.2.1) and, so that the reader comes to an end, an empty
 // final one.
@@ -30,11 +34,29 @@ type Inflater struct {
 	window   int // its size in bytes
 	limit    int64
 
-	r    io.ReadCloser
-	src  inflateSource
 	dict []byte // what was inflated last, at least a window of it
 	out  bytes.Buffer
 	lost bool
+}
+
+// inflating is a reader with the message that it reads. It takes 35 KiB, so that
+// it is an inflater's only while a message is inflated.
+type inflating struct {
+	src inflateSource
+	r   io.ReadCloser
+}
+
+var inflaters = sync.Pool{New: func() any {
+	i := new(inflating)
+	i.r = flate.NewReader(&i.src)
+	return i
+}}
+
+// read begins a message behind a window, which may be empty.
+func (i *inflating) read(compressed, dict []byte) {
+	i.src.set(compressed)
+	// Reset fails only for a reader that is no Resetter's.
+	_ = i.r.(flate.Resetter).Reset(&i.src, dict)
 }
 
 // NewInflater makes an inflater for a direction in which the window goes on from
@@ -71,23 +93,33 @@ func (f *Inflater) Message(compressed []byte) (data []byte, size int64, err erro
 	if f.lost {
 		return nil, 0, ErrLost
 	}
-	f.src.set(compressed)
-	f.reset()
-	f.out.Reset()
-	size, err = io.Copy(&f.out, io.LimitReader(f.r, f.limit))
+	i := inflaters.Get().(*inflating)
+	defer func() {
+		i.src.set(nil)
+		inflaters.Put(i)
+	}()
+	var dict []byte
+	if f.takeover {
+		dict = f.tail()
+	}
+	i.read(compressed, dict)
+	if f.out.Reset(); f.out.Cap() > keptOut {
+		f.out = bytes.Buffer{}
+	}
+	size, err = io.Copy(&f.out, io.LimitReader(i.r, f.limit))
 	if err == nil && size == f.limit {
 		f.keep(f.out.Bytes())
 		var more int64
-		more, err = f.skim(maxInflated - size)
+		more, err = f.skim(i.r, maxInflated-size)
 		size += more
 	} else if err == nil {
 		f.keep(f.out.Bytes())
 	}
-	if err == nil && !f.src.drained() {
+	if err == nil && !i.src.drained() {
 		// The sender ended its stream with a final block, which is allowed
 		// (RFC 7692 section 7.2.3.4), and nothing may stand behind that but
 		// the tail; or the tail was swallowed by a block that it did not end.
-		err = f.src.rest()
+		err = i.src.rest()
 	}
 	if err != nil {
 		f.Lost()
@@ -96,24 +128,11 @@ func (f *Inflater) Message(compressed []byte) (data []byte, size int64, err erro
 	return f.out.Bytes(), size, nil
 }
 
-func (f *Inflater) reset() {
-	var dict []byte
-	if f.takeover {
-		dict = f.tail()
-	}
-	if f.r == nil {
-		f.r = flate.NewReaderDict(&f.src, dict)
-		return
-	}
-	// Reset fails only for a reader that is no Resetter's.
-	_ = f.r.(flate.Resetter).Reset(&f.src, dict)
-}
-
 // skim inflates what is past the limit, for the window alone.
-func (f *Inflater) skim(most int64) (n int64, err error) {
+func (f *Inflater) skim(r io.Reader, most int64) (n int64, err error) {
 	var b [32 << 10]byte
 	for n < most {
-		k, err := f.r.Read(b[:])
+		k, err := r.Read(b[:])
 		n += int64(k)
 		f.keep(b[:k])
 		if err == io.EOF {
