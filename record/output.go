@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/binary"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -24,14 +25,16 @@ type partsWriter interface {
 // belongs to the writing goroutine.
 type output struct {
 	to    partsWriter
-	n     int64    // bytes written
-	buf   []byte   // what is gathered; never grows
-	from  int      // where in buf begins what is in no part
-	parts [][]byte // slices of buf, and payloads that lie elsewhere
+	n     atomic.Int64 // bytes written; read by others
+	buf   []byte       // what is gathered; never grows
+	from  int          // where in buf begins what is in no part
+	parts [][]byte     // slices of buf, and payloads that lie elsewhere
 }
 
 func newOutput(to partsWriter, size int64) *output {
-	return &output{to: to, n: size, buf: make([]byte, 0, outputSize)}
+	o := &output{to: to, buf: make([]byte, 0, outputSize)}
+	o.n.Store(size)
+	return o
 }
 
 // Write gathers b, which pcapgo's section head is written with.
@@ -72,7 +75,7 @@ func (o *output) write() error {
 		return nil
 	}
 	n, err := o.to.writeParts(o.parts)
-	o.n += int64(n)
+	o.n.Add(int64(n))
 	clear(o.parts)
 	o.parts, o.buf, o.from = o.parts[:0], o.buf[:0], 0
 	return err

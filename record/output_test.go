@@ -67,8 +67,8 @@ func TestOutputAgainstPcapgo(t *testing.T) {
 	if err := o.write(); err != nil {
 		t.Fatal(err)
 	}
-	if st, err := f.Stat(); err != nil || st.Size() != o.n {
-		t.Fatalf("the file has %d bytes of %d, %v", st.Size(), o.n, err)
+	if st, err := f.Stat(); err != nil || st.Size() != o.n.Load() {
+		t.Fatalf("the file has %d bytes of %d, %v", st.Size(), o.n.Load(), err)
 	}
 	if _, err := f.Seek(0, 0); err != nil {
 		t.Fatal(err)

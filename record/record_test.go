@@ -479,7 +479,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := make(chan string, 1)
-	w := &Writer{options: Options{OnStop: func(why string) { said <- why }}, done: make(chan struct{})}
+	w := &Writer{options: Options{OnStop: func(why string) { said <- why }}, out: out, done: make(chan struct{})}
 	w.more.L, w.room.L = &w.mu, &w.mu
 	go w.run(out)
 	w.Open(conn(1))

@@ -72,6 +72,14 @@ func (s *section) close() error {
 	return s.file.Close()
 }
 
+// abandon closes the file from another goroutine, under a write that does not end.
+// A ring is on a disk, where no close ends a write.
+func (s *section) abandon() {
+	if s.file != nil {
+		_ = s.file.Close() // the write that it ends tells
+	}
+}
+
 // begin writes the head: the section and its two interfaces.
 func (s *section) begin(comment string) error {
 	leg := func(l inspect.Leg) pcapgo.NgInterface {
@@ -93,7 +101,7 @@ func (s *section) begin(comment string) error {
 }
 
 // bytes is about how long the file is; what is still in the buffer is not in it.
-func (s *section) bytes() int64 { return s.out.n }
+func (s *section) bytes() int64 { return s.out.n.Load() }
 
 func (s *section) flush() {
 	if s.err == nil {

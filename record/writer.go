@@ -25,6 +25,9 @@ type Options struct {
 	Title     string // of a temporary recording, for Temporaries
 	Limit     int64  // about how many bytes a temporary recording keeps; 0: 256 MiB
 
+	// Patience is how long Close waits for a disk that takes nothing; 0: 5 s.
+	Patience time.Duration
+
 	// OnStop, if set, is called once by the writing goroutine when the
 	// recording ends early: the disk is full.
 	OnStop func(why string)
@@ -55,6 +58,7 @@ type Status struct {
 // file; Close ends it and waits for it.
 type Writer struct {
 	options Options
+	out     *section      // the writing goroutine's, but for out.out.n and abandon
 	done    chan struct{} // closed by the writing goroutine when it returns
 
 	mu       sync.Mutex
@@ -63,6 +67,7 @@ type Writer struct {
 	queue    batch
 	spare    batch
 	closing  bool
+	released bool // nothing waits for the disk any more
 	status   Status
 	lossy    map[legDir]bool // a temporary recording left bytes out, up to the next frame boundary
 	watchers []chan struct{}
@@ -137,7 +142,7 @@ func Create(o Options) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{options: o, done: make(chan struct{}), lossy: map[legDir]bool{}}
+	w := &Writer{options: o, out: out, done: make(chan struct{}), lossy: map[legDir]bool{}}
 	w.more.L, w.room.L = &w.mu, &w.mu
 	w.status.Path = o.Path
 	w.status.Bytes = out.bytes()
@@ -236,17 +241,55 @@ func (w *Writer) Watch() <-chan struct{} {
 	return c
 }
 
+// ErrStalled says that the disk took nothing for so long that a recording was
+// given up.
+var ErrStalled = errors.New("the disk takes nothing")
+
+// Release lets nothing wait for the disk any more: what does not fit into the
+// queue is left out, and counted as Dropped. It is for whoever must end.
+func (w *Writer) Release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.released = true
+	w.room.Broadcast()
+}
+
 // Close writes what waits, the statistics and the note that the recording is
-// finished, and waits until all of it is in the file. A second call answers the
-// same error.
+// finished, and waits until all of it is in the file; but not for a disk that takes
+// nothing, which is ErrStalled. A second call answers the same error.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	w.closing = true
 	w.more.Signal()
 	w.room.Broadcast()
 	w.mu.Unlock()
-	<-w.done
-	return w.closeErr
+	patience := w.options.Patience
+	if patience == 0 {
+		patience = 5 * time.Second
+	}
+	for before := w.out.bytes(); ; {
+		select {
+		case <-w.done:
+			return w.closeErr
+		case <-time.After(patience):
+		}
+		now := w.out.bytes()
+		if now == before {
+			return w.abandon(patience)
+		}
+		before = now
+	}
+}
+
+// abandon closes the file under the writing goroutine, which ends a write to a
+// pipe. One that hangs in a file system cannot be ended: it is left behind.
+func (w *Writer) abandon(patience time.Duration) error {
+	w.out.abandon()
+	select {
+	case <-w.done:
+	case <-time.After(patience):
+	}
+	return ErrStalled
 }
 
 // Open records that a client connected.
@@ -277,6 +320,10 @@ func (w *Writer) put(o op, data []byte) {
 			}
 		} else {
 			w.wait(len(data))
+			if w.released && w.queue.full(len(data)) {
+				w.status.Dropped += int64(len(data))
+				return
+			}
 		}
 	}
 	if w.closing || w.status.Stopped != "" {
@@ -292,7 +339,7 @@ func (w *Writer) put(o op, data []byte) {
 
 // wait blocks while the queue has no room. One chunk always has.
 func (w *Writer) wait(n int) {
-	for w.queue.full(n) && !w.closing && w.status.Stopped == "" {
+	for w.queue.full(n) && !w.closing && !w.released && w.status.Stopped == "" {
 		w.status.Waiting = true
 		w.room.Wait()
 	}

@@ -130,8 +130,7 @@ func (p *proxying) watchUntilEnd(ctx context.Context) error {
 	}
 	quitting()
 	playing.Wait()
-	// The server's own grace bounds this.
-	stopErr := p.server.Shutdown(context.WithoutCancel(ctx))
+	stopErr := p.shutdown(context.WithoutCancel(ctx))
 	closeErr := p.recording.close()
 	if !quit {
 		err = errors.Join(err, <-watched)
@@ -143,6 +142,19 @@ func (p *proxying) watchUntilEnd(ctx context.Context) error {
 		return err
 	}
 	return interrupted(ctx)
+}
+
+// stalled is how long relays that wait for the disk may take to end.
+const stalled = 5 * time.Second
+
+// shutdown ends the sessions. The server's own grace bounds that, but for relays
+// that wait for a disk that takes nothing: they are let go without it.
+func (p *proxying) shutdown(ctx context.Context) error {
+	if p.recording != nil {
+		timer := time.AfterFunc(grace+stalled, p.recording.writer.Release)
+		defer timer.Stop()
+	}
+	return p.server.Shutdown(ctx)
 }
 
 // announce says where to connect, once everything listens.
