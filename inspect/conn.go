@@ -121,25 +121,27 @@ func (c *Conn) Over() bool { return c.over }
 // chunk is read while the answer is ranged over, which must be done to the end.
 // It never fails: a peer cannot fail, only be judged.
 func (c *Conn) Feed(ch Chunk) iter.Seq[Event] {
-	return c.answer(func() {
-		c.last = ch.Time
-		if ch.Leg == ServerLeg {
-			c.serverLeg = true
-			if ch.Dir == ToServer {
-				c.feedSent(ch)
-			}
-			return
-		}
-		in := input{data: ch.Data, off: ch.Off, time: ch.Time, boundary: ch.Boundary}
+	return c.answer(func() { c.feed(&ch) })
+}
+
+func (c *Conn) feed(ch *Chunk) {
+	c.last = ch.Time
+	if ch.Leg == ServerLeg {
+		c.serverLeg = true
 		if ch.Dir == ToServer {
-			c.feedRequests(in)
-		} else {
-			c.feedResponses(in)
+			c.feedSent(*ch)
 		}
-		if ch.Gap > 0 {
-			c.gap(ch.Dir, ch.Gap, ch.Time)
-		}
-	})
+		return
+	}
+	in := input{data: ch.Data, off: ch.Off, time: ch.Time, boundary: ch.Boundary}
+	if ch.Dir == ToServer {
+		c.feedRequests(in)
+	} else {
+		c.feedResponses(in)
+	}
+	if ch.Gap > 0 {
+		c.gap(ch.Dir, ch.Gap, ch.Time)
+	}
 }
 
 // Note takes what the bytes cannot say: which server was reached and how.

@@ -1,9 +1,6 @@
 package inspect
 
-import (
-	"iter"
-	"sync"
-)
+import "sync"
 
 // Inspector is a Sink that keeps a Conn for every connection and hands on their
 // events. Set its fields before the first call.
@@ -20,7 +17,13 @@ type Inspector struct {
 	Each func(*Conn, Chunk)
 
 	mu    sync.Mutex
-	conns map[ConnID]*Conn
+	conns map[ConnID]*inspected
+}
+
+// inspected is a connection with what takes its events, made once.
+type inspected struct {
+	*Conn
+	emit func(Event) bool
 }
 
 // Open begins a connection.
@@ -28,9 +31,13 @@ func (i *Inspector) Open(info ConnInfo) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.conns == nil {
-		i.conns = map[ConnID]*Conn{}
+		i.conns = map[ConnID]*inspected{}
 	}
-	i.conns[info.ID] = NewConn(info, i.Limits, i.Judges...)
+	c := NewConn(info, i.Limits, i.Judges...)
+	i.conns[info.ID] = &inspected{c, func(e Event) bool {
+		i.Emit(c, e)
+		return true
+	}}
 }
 
 // Chunk inspects a chunk. One of a connection that was never opened, or that is
@@ -43,9 +50,11 @@ func (i *Inspector) Chunk(ch Chunk) {
 		return
 	}
 	if i.Each != nil {
-		i.Each(c, ch)
+		i.Each(c.Conn, ch)
 	}
-	i.run(c, c.Feed(ch))
+	c.yield = c.emit
+	c.feed(&ch)
+	i.done(c)
 }
 
 // Note takes a note to its connection. A note of the recording itself belongs
@@ -54,7 +63,9 @@ func (i *Inspector) Note(n Note) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if c := i.conns[n.Conn]; c != nil {
-		i.run(c, c.Note(n))
+		c.yield = c.emit
+		c.takeNote(n)
+		i.done(c)
 	}
 }
 
@@ -66,17 +77,18 @@ func (i *Inspector) End(e Ended) {
 	if c == nil {
 		return
 	}
-	i.run(c, c.Close(e))
+	c.yield = c.emit
+	c.end(e)
+	i.done(c)
 	if c.Over() {
 		delete(i.conns, e.Conn)
 	}
 }
 
-func (i *Inspector) run(c *Conn, events iter.Seq[Event]) {
-	for e := range events {
-		i.Emit(c, e)
-	}
+// done says that everything that a call led to has been emitted.
+func (i *Inspector) done(c *inspected) {
+	c.yield = nil
 	if i.After != nil {
-		i.After(c)
+		i.After(c.Conn)
 	}
 }

@@ -28,6 +28,7 @@ type way struct {
 	before  State // of the way, before this frame
 	ctl     []byte
 	msg     building
+	told    Message // the event of the message that ended last
 
 	inflater *Inflater
 	holed    bool // bytes of this direction are missing: the window is wrong
@@ -212,7 +213,8 @@ func (c *Conn) endMessage(w *way, cut bool) []Finding {
 	}
 	m.open = false
 	w.messages++
-	msg := &Message{Session: c.session, Dir: w.dir, First: m.first, Last: c.frameN, Time: w.frame.Last,
+	msg := &w.told
+	*msg = Message{Session: c.session, Dir: w.dir, First: m.first, Last: c.frameN, Time: w.frame.Last,
 		Opcode: m.opcode, Wire: m.wire, Size: m.wire, Data: m.data, Compressed: m.compressed, Cut: cut || m.over || m.holed}
 	if m.compressed {
 		c.inflate(w, msg, cut)
@@ -263,7 +265,8 @@ func (c *Conn) inflate(w *way, msg *Message, cut bool) {
 // control tells a control frame's content and answers its findings.
 func (c *Conn) control(w *way) []Finding {
 	f := &w.frame
-	msg := &Message{Session: c.session, Dir: w.dir, First: f.N, Last: f.N, Time: f.Last, Opcode: f.Header.Opcode(),
+	msg := &w.told
+	*msg = Message{Session: c.session, Dir: w.dir, First: f.N, Last: f.N, Time: f.Last, Opcode: f.Header.Opcode(),
 		Wire: w.pos, Size: w.pos, Data: w.ctl, Cut: f.Missing > 0 || w.pos > int64(len(w.ctl))}
 	switch msg.Opcode {
 	case OpPing:

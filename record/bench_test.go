@@ -1,10 +1,12 @@
 package record
 
 import (
+	"context"
 	"path/filepath"
 	"testing"
 
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/inspect/lint"
 )
 
 // BenchmarkWriter is what one chunk costs the relay and the writer together.
@@ -25,5 +27,36 @@ func BenchmarkWriter(b *testing.B) {
 				closed(b, w)
 			})
 		}
+	}
+}
+
+// BenchmarkIndex is what a frame costs a Store that reads a recording.
+func BenchmarkIndex(b *testing.B) {
+	for size, n := range map[string]int{"100B": 100, "4KiB": 4 << 10} {
+		b.Run(size, func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "a.pcapng")
+			w := create(b, Options{Path: path})
+			v := newRingVoice(b, w, 1)
+			for range 100_000 {
+				v.say(inspect.ToClient, n)
+			}
+			v.end()
+			closed(b, w)
+			b.ReportAllocs()
+			b.ResetTimer()
+			frames := 0
+			for b.Loop() {
+				s, err := OpenStore(context.Background(), path, nil, lint.All()...)
+				if err != nil {
+					b.Fatal(err)
+				}
+				<-s.Done()
+				frames += s.Len(0)
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(frames), "ns/frame")
+		})
 	}
 }

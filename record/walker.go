@@ -46,8 +46,9 @@ type walker struct {
 	off     int64
 	order   binary.ByteOrder // nil before the first section header
 	buf     []byte
-	damage  int64 // bytes passed over because they are no block
-	damaged int64 // where the first of them are
+	head    [12]byte // of the block being read
+	damage  int64    // bytes passed over because they are no block
+	damaged int64    // where the first of them are
 }
 
 // errShort says that the file ends inside the block at the walker's offset.
@@ -82,7 +83,7 @@ func (w *walker) next() (block, error) {
 
 // read reads the block at off without moving on.
 func (w *walker) read(off int64) (block, error) {
-	var head [12]byte
+	head := &w.head
 	n, err := w.r.ReadAt(head[:], off)
 	if n == 0 && errors.Is(err, io.EOF) {
 		return block{}, io.EOF
