@@ -246,7 +246,7 @@ func (c *conn) noteSession(sent []byte) {
 // connect dials the server and starts down. When that fails the client gets a
 // 502 that says why.
 func (c *conn) connect() bool {
-	s, note, err := c.server.dial.dial(c.ctx)
+	s, note, err := c.dial()
 	if err != nil {
 		if c.isOver() {
 			return false
@@ -273,6 +273,19 @@ func (c *conn) connect() bool {
 		c.down()
 	}()
 	return true
+}
+
+// dial dials the server in a goroutine of its own and waits for it: dialling, and
+// TLS more so, wants a deep stack, which up would keep for as long as the
+// connection lasts.
+func (c *conn) dial() (s *socket, note inspect.PeerNote, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s, note, err = c.server.dial.dial(c.ctx)
+	}()
+	<-done
+	return s, note, err
 }
 
 // writeUp writes to the server. A server that has reset the connection has reset
