@@ -29,6 +29,7 @@ const (
 	NoteBoundary  = "boundary"  // BoundaryNote: where a frame begins, in a direction that was resumed inside one
 	NoteSegment   = "segment"   // SegmentNote: a segment of a temporary recording begins
 	NoteContinues = "continues" // the segment is full, the next one goes on
+	NoteLapped    = "lapped"    // LappedNote: from a reader, not from the file: it was overtaken
 	NoteStopped   = "stopped"   // StoppedNote: the recording ended early
 	NoteFinished  = "finished"  // the recording ended in order
 )
@@ -99,6 +100,13 @@ type BoundaryNote struct {
 type SegmentNote struct {
 	Kind string `json:"kind"`
 	N    int64  `json:"n"`
+}
+
+// LappedNote says that a reader of a temporary recording was too slow: so many
+// bytes of it were written over before they were read.
+type LappedNote struct {
+	Kind  string `json:"kind"`
+	Bytes int64  `json:"bytes"`
 }
 
 // RedactedNote names what was replaced, never the value.

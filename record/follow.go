@@ -22,7 +22,9 @@ import (
 // read, or with ctx's error. Connections that are still open then end with
 // inspect.Cut.
 //
-// A chunk behind a hole of known size begins at a frame boundary and says so.
+// A chunk behind a hole of known size begins at a frame boundary and says so. A
+// reader that is overtaken by a temporary recording tells its sink with a
+// LappedNote of no connection.
 // Errors: the system's; *FormatError for a file of another kind; *TornError and
 // *DamagedError, each after everything that could be read was delivered.
 func Follow(ctx context.Context, path string, live <-chan struct{}, sink inspect.Sink) error {
@@ -155,8 +157,9 @@ func (fl *follower) pcapng(ctx context.Context, f source, live <-chan struct{}) 
 			continue
 		}
 		if errors.Is(err, ErrLapped) {
-			w.off = f.oldest()
-			fl.lapped()
+			from := f.oldest()
+			fl.lapped(from - w.off)
+			w.off = from
 			continue
 		}
 		if !errors.Is(err, io.EOF) && !errors.Is(err, errShort) {

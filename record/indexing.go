@@ -49,11 +49,19 @@ func (x *indexer) Chunk(c inspect.Chunk) {
 }
 
 func (x *indexer) Note(n inspect.Note) {
-	if n.Kind == inspect.NoteStopped {
+	switch n.Kind {
+	case inspect.NoteStopped:
 		var stopped inspect.StoppedNote
 		if json.Unmarshal(n.JSON, &stopped) == nil {
 			x.store.mu.Lock()
 			x.store.stopped = stopped.Why
+			x.store.mu.Unlock()
+		}
+	case inspect.NoteLapped:
+		var lapped inspect.LappedNote
+		if json.Unmarshal(n.JSON, &lapped) == nil {
+			x.store.mu.Lock()
+			x.store.lapped += lapped.Bytes
 			x.store.mu.Unlock()
 		}
 	}

@@ -92,8 +92,10 @@ func marked(p *captured, d inspect.Dir) int {
 }
 
 // lapped says that the reader was too slow: packets are gone, of which nobody
-// knows. What goes on is begun once more where the recording resumes it.
-func (fl *follower) lapped() {
+// knows. What goes on is read on from the next frame that is marked.
+func (fl *follower) lapped(bytes int64) {
+	fl.sink.Note(inspect.NewNote(0, inspect.ClientLeg, inspect.ToServer, fl.last, inspect.NoteLapped,
+		inspect.LappedNote{Kind: inspect.NoteLapped, Bytes: bytes}))
 	for _, l := range fl.order {
 		l.stale = [2]bool{true, true}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -70,6 +71,16 @@ type spoken struct {
 	opened []inspect.SessionID
 	closed map[inspect.SessionID]string
 	broken []string
+	lapped int64
+}
+
+// Note takes what the reader says of itself.
+func (s *spoken) Note(n inspect.Note) {
+	var l inspect.LappedNote
+	if n.Kind == inspect.NoteLapped && json.Unmarshal(n.JSON, &l) == nil {
+		s.lapped += l.Bytes
+	}
+	s.Inspector.Note(n)
 }
 
 func newSpoken() *spoken {
@@ -244,6 +255,9 @@ func TestRingLapsASlowReader(t *testing.T) {
 	if len(got.opened) != 1 || len(got.broken) > 0 || got.closed[1] != "1006 client fin" {
 		t.Errorf("opened %v, broken %v, closed %v", got.opened, got.broken, got.closed)
 	}
+	if got.lapped < MinKeep {
+		t.Errorf("%d bytes were said to be gone", got.lapped)
+	}
 }
 
 func TestStoreOfARing(t *testing.T) {
@@ -373,6 +387,7 @@ func TestRingOfManySessions(t *testing.T) {
 	said := map[inspect.SessionID]int{}
 	for id := inspect.ConnID(1); id <= 400; id++ {
 		open[id] = newRingVoice(t, w, id)
+		total += 2 // its heads
 		for range 40 {
 			for _, f := range open {
 				f.say(inspect.Dir(r.IntN(2)), 50+r.IntN(2000))
@@ -385,6 +400,7 @@ func TestRingOfManySessions(t *testing.T) {
 		for n, f := range open {
 			if len(open) > 20 {
 				f.end()
+				total += 2
 				delete(open, n)
 			}
 			break

@@ -30,6 +30,7 @@ type Store struct {
 	conns    map[inspect.ConnID]*indexed
 	windows  windows
 	stopped  string // why the recording ended early, if it says so
+	lapped   int64  // bytes that were written over before they were read
 	err      error
 
 	reading sync.Mutex // one reader of messages at a time
@@ -75,6 +76,7 @@ type Progress struct {
 	Done       bool   // the follower has returned
 	Err        error  // what it returned; see Follow
 	Stopped    string // why the recording ended early, if it says so
+	Lapped     int64  // bytes of a temporary recording that were written over before they were read
 }
 
 // Frame is one frame with its payload as it was on the wire.
@@ -165,7 +167,7 @@ func (s *Store) Progress() Progress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.Size, _ = s.file.end() // what cannot be told is shown as nothing
-	p.Read, p.Err, p.Stopped = s.read, s.err, s.stopped
+	p.Read, p.Err, p.Stopped, p.Lapped = s.read, s.err, s.stopped, s.lapped
 	if p.Done && p.Err == nil {
 		p.Read = p.Size
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -83,6 +84,15 @@ func (v *view) draw(reading, quit context.Context) error {
 		return fileError(v.path, err)
 	}
 	o := v.options
+	if status := o.Status; status != nil {
+		o.Status = func() ui.Status {
+			st := status()
+			if n := s.Progress().Lapped; n > 0 {
+				st.Warnings = append(st.Warnings, unseen(n))
+			}
+			return st
+		}
+	}
 	o.Live, o.NoColor, o.Exchanges = v.live != nil, !v.flags.colors(), v.flags.exchanges
 	v.notices.hold()
 	err = ui.Run(quit, s, o)
@@ -107,7 +117,33 @@ func (v *view) print(ctx context.Context) error {
 		},
 		After: func(*inspect.Conn) { v.printer.Flush() },
 	}
-	return fileError(v.path, record.Follow(ctx, v.path, v.live, in))
+	sink := &overtaken{Sink: in}
+	err := fileError(v.path, record.Follow(ctx, v.path, v.live, sink))
+	if sink.bytes > 0 {
+		fmt.Fprintf(v.err, "wsproxy: warning: %s\n", unseen(sink.bytes))
+	}
+	return err
+}
+
+// overtaken counts what a temporary recording wrote over before it was read.
+type overtaken struct {
+	inspect.Sink
+	bytes int64
+}
+
+// Note takes the notes of it that concern no connection.
+func (o *overtaken) Note(n inspect.Note) {
+	var l inspect.LappedNote
+	if n.Kind == inspect.NoteLapped && json.Unmarshal(n.JSON, &l) == nil {
+		o.bytes += l.Bytes
+		return
+	}
+	o.Sink.Note(n)
+}
+
+// unseen says that not everything was shown.
+func unseen(bytes int64) string {
+	return fmt.Sprintf("the traffic was faster than what shows it: %d MiB went by unseen (a longer --keep, or --record FILE, keeps them)", max(1, bytes>>20))
 }
 
 // summary tells how each session ended. The recording of a run must have ended.
