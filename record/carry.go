@@ -12,6 +12,7 @@ const (
 	beginShare     = 8 // all sessions begin a segment together if they need no more than this part of it
 	statisticsRoom = 1 << 10
 	packetRoom     = 128 // block, IP and TCP headers
+	notesRoom      = 512 // what is noted of a chunk besides
 	carryShare     = 2
 )
 
@@ -19,44 +20,55 @@ const (
 // a ring, when the one that it began in is about to be written over: the SYN's
 // note, and both heads of its session.
 type carry struct {
-	info  inspect.ConnInfo
-	since int64         // segment in which it began last
-	probe *inspect.Conn // until the session has opened; then nil
-	head  [2][]byte     // by Dir; nil: no session
-	whole [2]bool       // by Dir: a frame begins with the next byte
-	mark  [2]int64      // by Dir: segment in which a frame's beginning was marked last
+	info   inspect.ConnInfo
+	since  int64         // segment in which it began last
+	probe  *inspect.Conn // until the session has opened; then nil
+	head   [2][]byte     // by Dir; nil: no session
+	whole  [2]bool       // by Dir: a frame begins with the next byte
+	marked [2]int64      // by Dir: segment in which a frame's beginning was marked last
 }
 
 func newCarry(info inspect.ConnInfo, seq int64) *carry {
-	return &carry{info: info, since: seq, mark: [2]int64{seq, seq}, probe: inspect.NewConn(info, inspect.Limits{Message: 1})}
+	return &carry{info: info, since: seq, marked: [2]int64{seq, seq}, probe: inspect.NewConn(info, inspect.Limits{Message: 1})}
 }
 
-// saw looks at a chunk of the client leg before it is written. The first frame
-// that begins in a segment is marked, for who reads on from there.
-func (y *carry) saw(r *recorded, c *inspect.Chunk, seq int64) {
+// mark marks the first frame that begins in a segment, for who reads on from there.
+func (y *carry) mark(r *recorded, c *inspect.Chunk, seq int64) {
+	at := c.Boundary - 1
+	if c.Leg != inspect.ClientLeg || y.probe != nil || y.marked[c.Dir] == seq || at < 0 || at >= min(maxSegment, len(c.Data)) {
+		return
+	}
+	y.marked[c.Dir] = seq
+	n := inspect.NewNote(c.Conn, c.Leg, c.Dir, c.Time, inspect.NoteBoundary,
+		inspect.BoundaryNote{Kind: inspect.NoteBoundary, Dir: c.Dir, At: at})
+	r.notes[c.Leg] = append(r.notes[c.Leg], comment(n.JSON))
+}
+
+// wrote takes a piece of a chunk of the client leg that has been written; last
+// says that it was the chunk's last.
+func (y *carry) wrote(c *inspect.Chunk, piece []byte, last bool) {
 	if c.Leg != inspect.ClientLeg {
 		return
 	}
-	if y.probe != nil {
-		for e := range y.probe.Feed(*c) {
-			if o, ok := e.(*inspect.Opened); ok {
-				y.head = [2][]byte{o.Handshake.Request.Raw, o.Handshake.Response.Raw}
-			}
-		}
-		if y.head[0] != nil {
-			y.probe = nil
-			y.whole[inspect.ToClient] = true // the answer's head comes alone; client bytes may have come before it
-		}
+	if y.probe == nil {
+		y.whole[c.Dir] = last && c.Whole
 		return
 	}
-	if at := c.Boundary - 1; y.mark[c.Dir] != seq && at >= 0 && at < min(maxSegment, len(c.Data)) {
-		y.mark[c.Dir] = seq
-		n := inspect.NewNote(c.Conn, c.Leg, c.Dir, c.Time, inspect.NoteBoundary,
-			inspect.BoundaryNote{Kind: inspect.NoteBoundary, Dir: c.Dir, At: at})
-		r.notes[c.Leg] = append(r.notes[c.Leg], comment(n.JSON))
+	ch := *c
+	ch.Data, ch.Boundary = piece, 0
+	for e := range y.probe.Feed(ch) {
+		if o, ok := e.(*inspect.Opened); ok {
+			y.head = [2][]byte{o.Handshake.Request.Raw, o.Handshake.Response.Raw}
+		}
 	}
-	y.whole[c.Dir] = c.Whole
+	if y.head[0] != nil {
+		y.probe = nil
+		y.whole[inspect.ToClient] = true // the answer's head comes alone; client bytes may have come before it
+	}
 }
+
+// begun says that the client leg's SYN and SYN+ACK are written.
+func (r *recorded) begun() bool { return r.legs[inspect.ClientLeg].open }
 
 // size is about what beginning the connection once more takes.
 func (y *carry) size() int64 {
@@ -65,14 +77,18 @@ func (y *carry) size() int64 {
 
 // makeRoom begins the next segment where this one has no room for a packet.
 func (s *section) makeRoom(payload int, comments []string) {
-	need := int64(packetRoom + payload)
-	for _, c := range comments {
-		need += int64(len(c)) + 8
-	}
-	if !s.rolling && s.used+need > s.ring.size-fillerSize-statisticsRoom-s.reserve {
+	if !s.rolling && s.used+packetSize(payload, comments) > s.ring.size-fillerSize-statisticsRoom-s.reserve {
 		s.roll()
 	}
-	s.used += need
+}
+
+// packetSize is the most that a packet takes.
+func packetSize(payload int, comments []string) int64 {
+	n := int64(packetRoom + payload)
+	for _, c := range comments {
+		n += int64(len(c)) + 8
+	}
+	return n
 }
 
 // due says that a connection began in the segment that the next one is written over.
@@ -86,7 +102,7 @@ func (s *section) roll() {
 	defer func() { s.rolling = false }()
 	for _, r := range s.conns {
 		room := s.ring.size - fillerSize - statisticsRoom - s.used
-		if y := r.carry; s.err == nil && s.due(y) && y.size() < room {
+		if y := r.carry; s.err == nil && r.begun() && s.due(y) && y.size() < room {
 			y.since = s.ring.seq
 			s.resume(r, y)
 		}
@@ -120,8 +136,10 @@ func (s *section) beginSegment() error {
 	}
 	s.reserve = 0
 	for _, r := range s.conns {
-		r.carry.since = s.ring.seq
-		s.resume(r, r.carry)
+		if r.begun() {
+			r.carry.since = s.ring.seq
+			s.resume(r, r.carry)
+		}
 	}
 	if s.flush(); s.err != nil {
 		return s.err

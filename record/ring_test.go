@@ -471,3 +471,43 @@ func TestRingOfAKilledWriter(t *testing.T) {
 		}
 	}
 }
+
+// Wherever a segment ends, in a handshake or inside a long chunk, who reads late
+// reads what was said. Only a handshake whose first half is gone cannot be read.
+func TestRingReadLateAnywhere(t *testing.T) {
+	r := rand.New(rand.NewPCG(31, 32))
+	w, dir := ringOf(t)
+	for id := inspect.ConnID(1); id <= 150; id++ {
+		f := newRingVoice(t, w, id)
+		for range 3 {
+			f.say(inspect.Dir(r.IntN(2)), 1+r.IntN(150_000))
+		}
+		await(t, func() bool { return w.Status().Behind == 0 })
+		if id%5 == 0 {
+			f.end()
+		}
+		keepUp(t, w)
+		if id < 10 || id%7 != 0 {
+			continue
+		}
+		got := newSpoken()
+		await(t, func() bool { // what was said last is in the file
+			got = newSpoken()
+			if err := Follow(context.Background(), dir, nil, got); err != nil {
+				t.Fatal(err)
+			}
+			return len(got.said[inspect.SessionID(id)]) == 3
+		})
+		if len(got.broken) > 1 {
+			t.Fatalf("session %d: broken %v", id, got.broken)
+		}
+		for s, said := range got.said {
+			for i, text := range said {
+				if !strings.HasPrefix(text, s.String()+" to-") {
+					t.Fatalf("session %v: message %d is %.60q", s, i, text)
+				}
+			}
+		}
+	}
+	closed(t, w)
+}

@@ -142,10 +142,10 @@ func (s *section) open(info inspect.ConnInfo) {
 // syn opens a leg: SYN with its note, SYN+ACK.
 func (s *section) syn(r *recorded, l inspect.Leg, c *conversation, n inspect.Note) {
 	r.legs[l] = c
-	c.open = true
 	r.notes[l] = append([]string{comment(n.JSON)}, r.notes[l]...)
 	s.packet(r, l, n.Time, tcp{inspect.ToServer, flagSyn, nil})
 	s.packet(r, l, n.Time, tcp{inspect.ToClient, flagSyn | flagAck, nil})
+	c.open = true
 }
 
 // comment is a note as the text of a packet comment.
@@ -171,6 +171,7 @@ type tcp struct {
 func (s *section) packet(r *recorded, l inspect.Leg, t time.Time, p tcp) {
 	if s.ring != nil && s.err == nil {
 		s.makeRoom(len(p.payload), r.notes[l])
+		s.used += packetSize(len(p.payload), r.notes[l])
 	}
 	if s.err != nil {
 		return
@@ -192,19 +193,35 @@ func (s *section) chunk(c inspect.Chunk) {
 		return
 	}
 	off := &r.off[c.Leg][c.Dir]
+	for data := c.Data; len(data) > 0 && s.err == nil; {
+		n := min(len(data), maxSegment)
+		first := len(data) == len(c.Data)
+		// A segment that ends here ends before anything is said of this piece.
+		if s.ring != nil {
+			s.makeRoom(n+notesRoom, r.notes[c.Leg])
+		}
+		if first {
+			s.before(r, &c)
+		}
+		s.packet(r, c.Leg, c.Time, tcp{c.Dir, flagPsh | flagAck, data[:n]})
+		if *off += int64(n); r.carry != nil {
+			r.carry.wrote(&c, data[:n], n == len(data))
+		}
+		data = data[n:]
+	}
+}
+
+// before notes what is to be said of a chunk in front of its first packet: the
+// hole before it, and where a frame begins.
+func (s *section) before(r *recorded, c *inspect.Chunk) {
+	off := &r.off[c.Leg][c.Dir]
 	if c.Off > *off {
 		n := inspect.NewNote(c.Conn, c.Leg, c.Dir, c.Time, inspect.NoteGap,
 			inspect.GapNote{Kind: inspect.NoteGap, Dir: c.Dir, Bytes: c.Off - *off})
 		r.notes[c.Leg] = append(r.notes[c.Leg], comment(n.JSON))
 	}
-	*off = c.Off + int64(len(c.Data))
-	if r.carry != nil {
-		r.carry.saw(r, &c, s.ring.seq)
-	}
-	for data := c.Data; len(data) > 0; {
-		n := min(len(data), maxSegment)
-		s.packet(r, c.Leg, c.Time, tcp{c.Dir, flagPsh | flagAck, data[:n]})
-		data = data[n:]
+	if *off = c.Off; r.carry != nil {
+		r.carry.mark(r, c, s.ring.seq)
 	}
 }
 
