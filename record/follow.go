@@ -140,15 +140,13 @@ func (fl *follower) pcapng(ctx context.Context, f source, live <-chan struct{}) 
 	paced := live != nil && runtime.NumCPU() <= paceCores
 	end := func() int64 { n, _ := f.end(); return n } // what cannot be told does not grow
 	for n := 0; ; n++ {
-		if n&0x1f == 0 {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			if paced && live != nil {
-				if rest := pace.due(time.Now(), end); rest > 0 {
-					time.Sleep(rest)
-					pace.begun = time.Now()
-				}
+		if n&0x1f == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if paced && live != nil {
+			if rest := pace.due(time.Now(), end); rest > 0 {
+				time.Sleep(rest)
+				pace.begun = time.Now()
 			}
 		}
 		b, err := w.next()

@@ -21,17 +21,20 @@ func TestPace(t *testing.T) {
 	if d := step(paceSlice/2, 1<<30); d != 0 {
 		t.Errorf("half a slice, and a rest of %v", d)
 	}
-	step(paceSlice, 0) // the first look
-	if d := step(paceSlice, 1000); d != 0 {
+	if d := step(paceSlice, 0); d != 0 { // the first look
+		t.Errorf("nothing is known yet, and a rest of %v", d)
+	}
+	if d := step(paceWindow, 1000); d != 0 {
 		t.Errorf("the recording hardly grows, and a rest of %v", d)
 	}
-	if d := step(2*paceSlice, 1<<20); d != 2*paceSlice*paceRest {
-		t.Errorf("the recording grows fast, and a rest of %v", d)
+	if d := step(paceWindow, 1<<20); d != paceMost*paceRest {
+		t.Errorf("the recording grows fast, and a rest of %v behind long work", d)
 	}
-	if d := step(time.Second, 1<<30); d > 10*paceSlice*paceRest {
-		t.Errorf("a rest of %v", d)
+	end += 1 << 20 // meanwhile
+	if d := step(paceSlice, 0); d != paceSlice*paceRest {
+		t.Errorf("it goes on, and a rest of %v behind a slice", d)
 	}
-	if d := step(paceSlice, 0); d != 0 {
+	if d := step(paceWindow, 0); d != 0 {
 		t.Errorf("the traffic has ended, and a rest of %v", d)
 	}
 }

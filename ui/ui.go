@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
@@ -155,6 +156,30 @@ func (v *view) waits() bool {
 	return len(v.posted) > 0
 }
 
+// A drawing that only shows what is new leaves the processor alone for so many
+// times as long as the last one took, but for no longer than restMost: on a busy
+// machine the screen follows the traffic with fewer pictures a second.
+const (
+	restShare = 15
+	restMost  = 250 * time.Millisecond
+)
+
+// lastDraw is when the last drawing ended, and how long it took.
+type lastDraw struct{ ended, took atomic.Int64 }
+
+// note ends a drawing that began then.
+func (l *lastDraw) note(begun time.Time) {
+	now := time.Now()
+	l.took.Store(int64(now.Sub(begun)))
+	l.ended.Store(now.UnixNano())
+}
+
+// rested says that the last drawing is long enough ago.
+func (l *lastDraw) rested(now time.Time) bool {
+	rest := min(restShare*time.Duration(l.took.Load()), restMost)
+	return now.UnixNano()-l.ended.Load() >= int64(rest)
+}
+
 // tick asks for a drawing whenever there is something new, and ends the loop
 // when ctx ends.
 func (v *view) tick(ctx context.Context) {
@@ -171,7 +196,8 @@ func (v *view) tick(ctx context.Context) {
 			polled = now
 			v.status.update(now, v.options.Status())
 		}
-		if v.source.Version() != v.drawn.Load() || v.status.changed.Load() || v.waits() {
+		news := v.source.Version() != v.drawn.Load() || v.status.changed.Load()
+		if v.waits() || news && v.drew.rested(time.Now()) {
 			v.wake()
 		}
 		select {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gdamore/tcell/v2"
 	"github.com/rivo/tview"
@@ -28,6 +29,7 @@ type view struct {
 	// Shared with the other goroutines.
 	asked   atomic.Int64 // when a drawing was asked for that was not begun; 0: none
 	drawn   atomic.Uint64
+	drew    lastDraw
 	status  status
 	mu      sync.Mutex
 	posted  []func()
@@ -109,6 +111,7 @@ func (v *view) Draw(screen tcell.Screen) {
 		v.begun = true
 		close(v.drawing)
 	}
+	defer v.drew.note(time.Now())
 	v.drawn.Store(v.source.Version())
 	st := v.status.take()
 	x, y, w, h := v.GetRect()
