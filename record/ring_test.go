@@ -511,3 +511,15 @@ func TestRingReadLateAnywhere(t *testing.T) {
 	}
 	closed(t, w)
 }
+
+// A reader that is overtaken before its first block is overtaken, not wrong.
+func TestRingOvertakesTheFirstBlock(t *testing.T) {
+	w := walker{r: lappedReader{}}
+	if _, err := w.next(); !errors.Is(err, ErrLapped) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+type lappedReader struct{}
+
+func (lappedReader) ReadAt([]byte, int64) (int, error) { return 0, ErrLapped }

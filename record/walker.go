@@ -85,7 +85,10 @@ func (w *walker) next() (block, error) {
 func (w *walker) read(off int64) (block, error) {
 	head := &w.head
 	n, err := w.r.ReadAt(head[:], off)
-	if n == 0 && errors.Is(err, io.EOF) {
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return block{}, err // also of the first block: a ring may have overtaken its reader
+	case n == 0 && err != nil:
 		return block{}, io.EOF
 	}
 	order := w.order
