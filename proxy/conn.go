@@ -17,8 +17,8 @@ import (
 // once the server is dialled, down.
 type conn struct {
 	// Fixed after newConn.
+	route
 	server *Server
-	config *Config
 	id     inspect.ConnID
 	client *socket
 	local  net.Addr
@@ -34,6 +34,7 @@ type conn struct {
 
 	// Owned by up.
 	req      reading
+	handed   []byte            // the client's bytes that belong to its next connection; nil: there is none
 	upgrades inspect.SessionID // upgrade requests so far
 
 	// Owned by down.
@@ -80,29 +81,64 @@ type reading struct {
 	body  inspect.Body
 }
 
-func newConn(s *Server, tcp *net.TCPConn) *conn {
-	c := &conn{server: s, config: &s.config, id: newID(), client: plain(tcp), local: tcp.LocalAddr()}
+func newConn(s *Server, client *socket, r route) *conn {
+	c := &conn{route: r, server: s, id: newID(), client: client, local: client.LocalAddr()}
 	c.changed.L = &c.mu
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.req.head.Limit, c.resp.head.Limit = s.config.HeadLimit, s.config.HeadLimit
+	if r.opaque && !r.absolute {
+		c.req.phase, c.resp.phase = inOther, inOther
+	}
 	return c
 }
 
 // run relays the connection to its end. It returns when both goroutines have
-// and both sockets are closed.
+// and both sockets are closed; but for the client's, if its next request belongs
+// to another connection (handed).
 func (c *conn) run() {
 	defer c.cancel()
 	if c.config.Tap != nil {
-		c.config.Tap.Open(inspect.ConnInfo{ID: c.id, Mode: "reverse", Target: c.config.Target.String(), Time: time.Now(),
-			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()}})
+		c.config.Tap.Open(inspect.ConnInfo{ID: c.id, Mode: c.mode, Target: c.config.Target.String(), Time: time.Now(),
+			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()},
+			TLS:    c.client.tls != nil, Via: c.via, Opaque: c.opaque})
 	}
-	c.up()
+	if c.begin() {
+		c.up()
+	}
 	c.cancel() // nobody is left to be given a moment
+	if c.handed != nil && c.upstream != nil {
+		c.upstream.close()
+	}
 	if c.downDone != nil {
 		<-c.downDone
 	}
-	c.closeSockets()
+	if c.handed == nil {
+		c.closeSockets()
+	}
 	c.endRest()
+}
+
+// begin does what comes before the client's bytes are relayed, and says whether
+// they are to be.
+func (c *conn) begin() bool {
+	switch {
+	case c.failure != nil:
+		f := c.failure
+		c.note(inspect.ClientLeg, inspect.ToServer, inspect.NoteFailed, inspect.FailedNote{Kind: inspect.NoteFailed, Why: f.why})
+		if f.how != inspect.Self {
+			c.ended(inspect.ClientLeg, inspect.ToServer, f.how, f.text)
+		}
+		c.why = f.why
+		return false
+	case c.denied != nil:
+		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), c.client.ahead, marks{})
+		c.client.ahead = nil
+		c.refuse(c.denied.status, c.denied.phrase, c.denied.why)
+		return false
+	case c.ready != nil && c.ready.err == nil:
+		return c.connect() // what the server says first, and its end, are not to wait for a request
+	}
+	return true
 }
 
 // rouse makes up look again: c.mu is held. Neither a head's deadline that up sets
@@ -144,7 +180,7 @@ func (c *conn) count(st *Stats) {
 func (c *conn) idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.queue) == 0 && c.sessions.Load() == 0
+	return len(c.queue) == 0 && c.sessions.Load() == 0 && !c.opaque
 }
 
 // stop closes the connection from outside.
@@ -178,7 +214,7 @@ func (c *conn) isOver() bool { return c.over.Load() }
 func (c *conn) tap(l inspect.Leg, d inspect.Dir, t time.Time, data []byte, at marks) {
 	off := c.off[l][d]
 	c.off[l][d] += int64(len(data))
-	if c.config.Tap == nil || len(data) == 0 {
+	if c.config.Tap == nil || len(data) == 0 || c.silent {
 		return
 	}
 	c.config.Tap.Chunk(inspect.Chunk{Conn: c.id, Leg: l, Dir: d, Time: t, Off: off, Data: data, Boundary: at.first, Whole: at.whole})
@@ -189,7 +225,7 @@ func (c *conn) passOver(d inspect.Dir, n int) { c.off[inspect.ServerLeg][d] += i
 
 // serverLeg tells bytes of the server leg, if all of them are wanted, or counts them.
 func (c *conn) serverLeg(d inspect.Dir, t time.Time, data []byte, at marks) {
-	if c.config.BothLegs {
+	if c.config.BothLegs && !c.inside {
 		c.tap(inspect.ServerLeg, d, t, data, at)
 	} else {
 		c.passOver(d, len(data))
@@ -210,7 +246,7 @@ func (c *conn) ended(l inspect.Leg, d inspect.Dir, how inspect.End, text string)
 	c.legEnded[l][d] = true
 	c.legReset[l] = c.legReset[l] || how == inspect.Rst
 	c.mu.Unlock()
-	if !told && c.config.Tap != nil {
+	if !told && c.config.Tap != nil && (l == inspect.ClientLeg || !c.inside) {
 		c.config.Tap.End(inspect.Ended{Conn: c.id, Leg: l, Dir: d, How: how, Time: time.Now(), Off: c.off[l][d], Error: text})
 	}
 }
@@ -218,7 +254,7 @@ func (c *conn) ended(l inspect.Leg, d inspect.Dir, how inspect.End, text string)
 // endRest tells the ends that nobody else brought about.
 func (c *conn) endRest() {
 	for _, l := range []inspect.Leg{inspect.ClientLeg, inspect.ServerLeg} {
-		if l == inspect.ServerLeg && c.upstream == nil {
+		if l == inspect.ServerLeg && (c.upstream == nil || c.inside) {
 			continue
 		}
 		for _, d := range []inspect.Dir{inspect.ToServer, inspect.ToClient} {

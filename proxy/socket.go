@@ -16,12 +16,14 @@ import (
 // the send queue: a reset throws away what is still in it.
 const drainLimit = 2 * time.Second
 
-// socket is one leg: a TCP connection, perhaps with TLS on it.
+// socket is one leg: a TCP connection, perhaps with TLS on it, or a pipe to an
+// HTTP server in this process.
 type socket struct {
-	net.Conn // what is read and written
-	tcp      *net.TCPConn
-	tls      *tls.Conn // nil: plain
-	under    *under    // below TLS
+	net.Conn              // what is read and written
+	tcp      *net.TCPConn // nil: a pipe
+	tls      *tls.Conn    // nil: plain
+	under    *under       // below TLS
+	ahead    []byte       // was read already, and is the first that an intake answers
 	finished atomic.Bool
 }
 
@@ -31,10 +33,16 @@ func plain(c *net.TCPConn) *socket { return &socket{Conn: c, tcp: c} }
 // answers io.EOF for a close_notify and for a bare FIN alike.
 type under struct {
 	*net.TCPConn
-	eof atomic.Bool
+	ahead []byte // was read already
+	eof   atomic.Bool
 }
 
 func (u *under) Read(b []byte) (int, error) {
+	if len(u.ahead) > 0 {
+		n := copy(b, u.ahead)
+		u.ahead = u.ahead[n:]
+		return n, nil
+	}
 	n, err := u.TCPConn.Read(b)
 	if errors.Is(err, io.EOF) {
 		u.eof.Store(true)
@@ -49,6 +57,8 @@ func (s *socket) ending(err error) (how inspect.End, text string) {
 	switch {
 	case isReset(err):
 		return inspect.Rst, ""
+	case s.tcp == nil:
+		return inspect.Fin, ""
 	case errors.Is(err, io.EOF) && s.tls == nil:
 		// The peer sent a FIN and, before we read it, an RST. A connection that
 		// both sides have finished looks the same to us.
@@ -93,12 +103,19 @@ func (s *socket) finish() error {
 			return err
 		}
 	}
+	if s.tcp == nil {
+		return s.Close()
+	}
 	return s.tcp.CloseWrite()
 }
 
 // reset ends the connection with an RST once the send queue has drained. It
 // never goes through TLS, which would invent a close_notify.
 func (s *socket) reset() {
+	if s.tcp == nil {
+		s.close()
+		return
+	}
 	deadline := time.Now().Add(drainLimit)
 	for pause := 100 * time.Microsecond; unsent(s.tcp) > 0 && time.Now().Before(deadline); pause = min(2*pause, 20*time.Millisecond) {
 		time.Sleep(pause) // no system tells when a send queue is empty
@@ -108,4 +125,10 @@ func (s *socket) reset() {
 }
 
 // close lets go of the socket. What was to be said has been.
-func (s *socket) close() { _ = s.tcp.Close() }
+func (s *socket) close() {
+	if s.tcp == nil {
+		_ = s.Close()
+		return
+	}
+	_ = s.tcp.Close()
+}
