@@ -24,6 +24,7 @@ type conn struct {
 	local  net.Addr
 	ctx    context.Context
 	cancel context.CancelFunc
+	start  time.Time
 
 	bytes    [2]atomic.Int64 // relayed, by Dir
 	sessions atomic.Int64
@@ -82,7 +83,7 @@ type reading struct {
 }
 
 func newConn(s *Server, client *socket, r route) *conn {
-	c := &conn{route: r, server: s, id: newID(), client: client, local: client.LocalAddr()}
+	c := &conn{route: r, server: s, id: newID(), client: client, local: client.LocalAddr(), start: time.Now()}
 	c.changed.L = &c.mu
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.req.head.Limit, c.resp.head.Limit = s.config.HeadLimit, s.config.HeadLimit
@@ -98,7 +99,7 @@ func newConn(s *Server, client *socket, r route) *conn {
 func (c *conn) run() {
 	defer c.cancel()
 	if c.config.Tap != nil {
-		c.config.Tap.Open(inspect.ConnInfo{ID: c.id, Mode: c.mode, Target: c.config.Target.String(), Time: time.Now(),
+		c.config.Tap.Open(inspect.ConnInfo{ID: c.id, Mode: c.mode, Target: c.config.Target.String(), Time: c.start,
 			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()},
 			TLS:    c.client.tls != nil, Via: c.via, Opaque: c.opaque})
 	}
@@ -124,11 +125,10 @@ func (c *conn) begin() bool {
 	switch {
 	case c.failure != nil:
 		f := c.failure
-		c.note(inspect.ClientLeg, inspect.ToServer, inspect.NoteFailed, inspect.FailedNote{Kind: inspect.NoteFailed, Why: f.why})
+		c.fail(f.why)
 		if f.how != inspect.Self {
 			c.ended(inspect.ClientLeg, inspect.ToServer, f.how, f.text)
 		}
-		c.why = f.why
 		return false
 	case c.denied != nil:
 		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), c.client.ahead, marks{})
@@ -140,6 +140,25 @@ func (c *conn) begin() bool {
 	}
 	return true
 }
+
+// fail tells why the connection carried nothing.
+func (c *conn) fail(why string) {
+	c.server.sayOnce(why)
+	c.note(inspect.ClientLeg, inspect.ToServer, inspect.NoteFailed, inspect.FailedNote{Kind: inspect.NoteFailed, Why: why})
+	c.mu.Lock()
+	c.why = why
+	c.mu.Unlock()
+}
+
+// wary says that the client has ended without a word inside TLS that is ours, as
+// those do that look at the certificate only behind the handshake.
+func (c *conn) wary() bool {
+	return c.tunnel && c.client.tls != nil && c.bytes[inspect.ToServer].Load() == 0 && time.Since(c.start) < waryTime
+}
+
+// waryTime is how soon a client leaves that does not like our certificate. One that
+// only kept a connection ready leaves later.
+const waryTime = 2 * time.Second
 
 // rouse makes up look again: c.mu is held. Neither a head's deadline that up sets
 // at the same moment nor bytes that arrive can undo it.

@@ -285,7 +285,6 @@ func (e *edge) deny(d denial) {
 
 // fail ends a client's connection without an answer that it would understand.
 func (e *edge) fail(via string, how inspect.End, text, why string) {
-	e.server.sayOnce(why)
 	r := e.server.elsewhere()
 	r.via, r.opaque, r.failure = via, true, &failure{how: how, text: text, why: why}
 	e.relay(r)

@@ -117,7 +117,7 @@ func (s *socket) reset() {
 		return
 	}
 	deadline := time.Now().Add(drainLimit)
-	for pause := 100 * time.Microsecond; unsent(s.tcp) > 0 && time.Now().Before(deadline); pause = min(2*pause, 20*time.Millisecond) {
+	for pause := 100 * time.Microsecond; unsent(s.tcp) > 0 && !resetSeen(s.tcp) && time.Now().Before(deadline); pause = min(2*pause, 20*time.Millisecond) {
 		time.Sleep(pause) // no system tells when a send queue is empty
 	}
 	_ = s.tcp.SetLinger(0) // on a closed socket there is nothing left to do

@@ -53,9 +53,9 @@ func (t *tunnel) dial() *dialled {
 	if err != nil {
 		return &dialled{err: err}
 	}
-	done := make(chan *dialled)
-	go func() { done <- r.dialer.plainly(t.edge.ctx) }() // see conn.dial
-	return <-done
+	var server *dialled
+	apart(func() { server = r.dialer.plainly(t.edge.ctx) })
+	return server
 }
 
 // route is the route of what flows in the tunnel, with a server of that scheme.
@@ -145,8 +145,10 @@ func (t *tunnel) intercept(server *dialled) {
 	below := &under{TCPConn: e.client.tcp, ahead: e.client.ahead}
 	e.client.ahead = nil
 	_ = e.client.SetReadDeadline(time.Now().Add(e.server.config.HeadTimeout))
-	hello, raw, err := readHello(below)
-	if err != nil {
+	var hello *tls.ClientHelloInfo
+	var raw []byte
+	var err error
+	if apart(func() { hello, raw, err = readHello(below) }); err != nil {
 		server.socket.close()
 		t.unreadable(err)
 		return
@@ -193,33 +195,45 @@ func (t *tunnel) secure(server *dialled, below *under, name string) {
 		if !strings.EqualFold(name, t.host) {
 			r.config.Target.Host = strings.TrimSuffix(net.JoinHostPort(name, t.port), ":443")
 		}
-		r.ready = r.dialer.secured(e.ctx, server)
 	}
-	var leaf *tls.Certificate
+	var client *tls.Conn
 	if err == nil {
-		leaf, err = e.server.config.Forward.Leaf(name, mirrored(r.ready))
+		apart(func() {
+			r.ready = r.dialer.secured(e.ctx, server)
+			client, err = t.shake(below, name, mirrored(r.ready))
+		})
 	}
 	if err != nil {
 		if r.ready != nil && r.ready.socket != nil {
 			r.ready.socket.close()
 		}
-		e.fail(t.via, inspect.Self, "", fmt.Sprintf("there is no certificate for %s: %v", name, err))
-		return
-	}
-	client := tls.Server(below, &tls.Config{Certificates: []tls.Certificate{*leaf}, NextProtos: []string{"http/1.1"}})
-	ctx, cancel := context.WithTimeout(e.ctx, e.server.config.HeadTimeout)
-	defer cancel()
-	if err := client.HandshakeContext(ctx); err != nil {
-		if r.ready.socket != nil {
-			r.ready.socket.close()
+		if client == nil {
+			e.fail(t.via, inspect.Self, "", fmt.Sprintf("there is no certificate for %s: %v", name, err))
+			return
 		}
-		t.distrusted(&socket{Conn: client, tcp: below.TCPConn, tls: client, under: below}, name, err)
+	}
+	s := &socket{Conn: client, tcp: below.TCPConn, tls: client, under: below}
+	if err != nil {
+		t.distrusted(s, name, err)
 		return
 	}
 	e.mu.Lock()
-	e.client = &socket{Conn: client, tcp: below.TCPConn, tls: client, under: below}
+	e.client = s
 	e.mu.Unlock()
 	e.relay(r)
+}
+
+// shake shakes hands with the client under that name. There is no connection if
+// there is no certificate.
+func (t *tunnel) shake(below *under, name string, mirror *x509.Certificate) (*tls.Conn, error) {
+	leaf, err := t.edge.server.config.Forward.Leaf(name, mirror)
+	if err != nil {
+		return nil, err
+	}
+	client := tls.Server(below, &tls.Config{Certificates: []tls.Certificate{*leaf}, NextProtos: []string{"http/1.1"}})
+	ctx, cancel := context.WithTimeout(t.edge.ctx, t.edge.server.config.HeadTimeout)
+	defer cancel()
+	return client, client.HandshakeContext(ctx)
 }
 
 // mirrored is the certificate that a server showed; nil if there is none.
@@ -241,9 +255,14 @@ func (t *tunnel) distrusted(s *socket, name string, err error) {
 		if text == "" {
 			text = "it left in the middle of the handshake"
 		}
-		why = fmt.Sprintf("the client does not trust wsproxy's certificate for %s: %s; wsproxy ca env or wsproxy ca install makes it trusted, --pass-through %s leaves the host alone", name, text, name)
+		why = untrusted(name, text)
 	}
 	t.edge.fail(t.via, how, text, why)
+}
+
+// untrusted says what to do about a client that left because of our certificate.
+func untrusted(name, text string) string {
+	return fmt.Sprintf("the client does not trust wsproxy's certificate for %s: %s; wsproxy ca env or wsproxy ca install makes it trusted, --pass-through %s leaves the host alone", name, text, name)
 }
 
 // errHello ends a handshake that was only to be looked at.

@@ -311,9 +311,8 @@ func (c *conn) connect() bool {
 	return true
 }
 
-// dial dials the server in a goroutine of its own and waits for it: dialling, and
-// TLS more so, wants a deep stack, which up would keep for as long as the
-// connection lasts.
+// dial dials the server apart: dialling, and TLS more so, wants a deep stack, which
+// up would keep for as long as the connection lasts.
 func (c *conn) dial() (s *socket, note inspect.PeerNote, err error) {
 	switch {
 	case c.ready != nil:
@@ -322,13 +321,19 @@ func (c *conn) dial() (s *socket, note inspect.PeerNote, err error) {
 		s, err = c.server.exchanger.dial()
 		return s, note, err
 	}
+	apart(func() { s, note, err = c.dialer.dial(c.ctx) })
+	return s, note, err
+}
+
+// apart runs f in a goroutine of its own and waits for it: a deep stack does not
+// stay with the caller.
+func apart(f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s, note, err = c.dialer.dial(c.ctx)
+		f()
 	}()
 	<-done
-	return s, note, err
 }
 
 // writeUp writes to the server. A server that has reset the connection has reset
@@ -353,6 +358,9 @@ func (c *conn) clientEnded(err error, held []byte) {
 	}
 	how, text := c.client.ending(err)
 	c.tellPartial()
+	if c.wary() {
+		c.fail(untrusted(c.dialer.name, "it left right behind the handshake"))
+	}
 	if c.inside && how == inspect.Fin {
 		c.answers(lingerTime) // a pipe cannot end one way only
 	}
