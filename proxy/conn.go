@@ -22,6 +22,7 @@ type conn struct {
 	id     inspect.ConnID
 	client *socket
 	local  net.Addr
+	full   bool // it is one too many, and is refused
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -96,7 +97,11 @@ func (c *conn) run() {
 		c.config.Tap.Open(inspect.ConnInfo{ID: c.id, Mode: "reverse", Target: c.config.Target.String(), Time: time.Now(),
 			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()}})
 	}
-	c.up()
+	if c.full {
+		c.refuse(503, "Service Unavailable", c.config.tooMany())
+	} else {
+		c.up()
+	}
 	c.cancel() // nobody is left to be given a moment
 	if c.downDone != nil {
 		<-c.downDone

@@ -35,6 +35,7 @@ type Config struct {
 	HeadTimeout time.Duration // most time for a request's head, from its first byte; 0: 10 s
 	DialTimeout time.Duration // most time to reach the server, TLS included; 0: 10 s
 	Grace       time.Duration // how long sessions may go on after Shutdown
+	MaxConns    int           // most open connections, past which a client gets a 503; 0: no limit
 
 	Tap  inspect.Sink                     // nil: nobody listens
 	Logf func(format string, args ...any) // nil: nobody reads it
@@ -59,6 +60,7 @@ type Server struct {
 	conns     map[*conn]bool
 	stats     Stats // of connections that have ended
 	closing   bool
+	full      bool // the last connection was one too many
 	relays    sync.WaitGroup
 }
 
@@ -140,10 +142,22 @@ func (s *Server) accepted(nc net.Conn) {
 		_ = tcp.Close() // it came too late
 		return
 	}
+	first := false
+	if max := s.config.MaxConns; max > 0 && len(s.conns) >= max {
+		if len(s.conns) >= max+refusals {
+			s.mu.Unlock()
+			_ = tcp.Close() // it has waited for its turn in vain
+			return
+		}
+		c.full, first, s.full = true, !s.full, true
+	}
 	s.conns[c] = true
 	s.stats.Total++
 	s.relays.Add(1)
 	s.mu.Unlock()
+	if first {
+		s.config.Logf("%s; new ones are refused until one ends", s.config.tooMany())
+	}
 	go func() {
 		defer s.relays.Done()
 		c.run()
@@ -151,10 +165,18 @@ func (s *Server) accepted(nc net.Conn) {
 	}()
 }
 
+// refusals is how many clients past MaxConns may be told so at a time.
+const refusals = 16
+
+func (c *Config) tooMany() string {
+	return fmt.Sprintf("%d connections are open, which is as many as the limit of open files allows (ulimit -n)", c.MaxConns)
+}
+
 func (s *Server) ended(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.full = s.full && len(s.conns) >= s.config.MaxConns
 	c.count(&s.stats)
 }
 
