@@ -37,6 +37,7 @@ type Config struct {
 	HeadTimeout time.Duration // most time for a request's head, from its first byte; 0: 10 s
 	DialTimeout time.Duration // most time to reach the server, TLS included; 0: 10 s
 	Grace       time.Duration // how long sessions may go on after Shutdown
+	MaxConns    int           // most open connections, past which a client gets a 503; 0: no limit
 
 	Forward  *Forward // nil: a reverse proxy for Target; else clients name their targets
 	absolute bool     // requests are in absolute-form (RFC 9112 section 3.2.2), which is not the server's
@@ -64,6 +65,7 @@ type Server struct {
 	conns     map[relay]bool
 	stats     Stats // of connections that have ended
 	closing   bool
+	full      bool // the last connection was one too many
 	relays    sync.WaitGroup
 	said      map[string]bool // what is said once
 
@@ -165,10 +167,22 @@ func (s *Server) accepted(nc net.Conn) {
 		_ = tcp.Close() // it came too late
 		return
 	}
+	first := false
+	if max := s.config.MaxConns; max > 0 && len(s.conns) >= max {
+		if len(s.conns) >= max+refusals {
+			s.mu.Unlock()
+			_ = tcp.Close() // it has waited for its turn in vain
+			return
+		}
+		first, s.full, c = !s.full, true, s.crowded(tcp)
+	}
 	s.conns[c] = true
 	s.stats.Total++
 	s.relays.Add(1)
 	s.mu.Unlock()
+	if first {
+		s.config.Logf("%s; new ones are refused until one ends", s.config.tooMany())
+	}
 	go func() {
 		defer s.relays.Done()
 		c.run()
@@ -176,10 +190,28 @@ func (s *Server) accepted(nc net.Conn) {
 	}()
 }
 
+// refusals is how many clients past MaxConns may be told so at a time.
+const refusals = 16
+
+func (c *Config) tooMany() string {
+	return fmt.Sprintf("%d connections are open, which is as many as the limit of open files allows (ulimit -n)", c.MaxConns)
+}
+
+// crowded is a connection that is one too many.
+func (s *Server) crowded(tcp *net.TCPConn) relay {
+	r := s.reverse()
+	if s.config.Forward != nil {
+		r = s.elsewhere()
+	}
+	r.denied = &denial{status: 503, phrase: "Service Unavailable", why: s.config.tooMany()}
+	return newConn(s, plain(tcp), r)
+}
+
 func (s *Server) ended(c relay) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	s.full = s.full && len(s.conns) >= s.config.MaxConns
 	c.count(&s.stats)
 }
 

@@ -74,7 +74,7 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 	p.server, err = proxy.New(proxy.Config{
 		Target: target, Forward: f.forward, ConnectTo: f.connectTo, Header: headers,
 		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
-		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, Tap: tap, Logf: p.notices.logf,
+		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, MaxConns: maxConns(), Tap: tap, Logf: p.notices.logf,
 	})
 	if err != nil {
 		closeAll(p.listeners)

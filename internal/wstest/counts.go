@@ -11,7 +11,8 @@ var counts = map[string]struct{ small, full int }{
 	"differential against flate":    {20, 400}, // random compressed sessions
 	"differential against coder":    {10, 200}, // random compressed sessions
 	"kill -9":                       {10, 200}, // of a process that records under load
-	"conversations of a pair":       {1, 10},   // of client and server in e2e
+	"signals under load":            {1, 20},
+	"conversations of a pair":       {1, 10}, // of client and server in e2e
 	"MiB that a bomb inflates to":   {200, 900},
 	"rings of a killed process":     {5, 50},
 	"empty pings":                   {20_000, 100_000},
