@@ -257,8 +257,9 @@ func TestInterceptUntrustingClient(t *testing.T) {
 			c.ways(s, client)
 			served.Wait()
 			await(t, "it is said", func() bool { return strings.Contains(s.said.String(), c.says) })
+			await(t, "its end is told", func() bool { return len(s.heard.ended(inspect.ClientLeg)) > 0 })
 			_ = raw.Close()
-			for _, want := range []string{"does not trust wsproxy's certificate for 127.0.0.1", "wsproxy ca", "--pass-through 127.0.0.1"} {
+			for _, want := range []string{"does not take wsproxy's certificate for 127.0.0.1", "wsproxy ca", "--pass-through 127.0.0.1"} {
 				if !strings.Contains(s.said.String(), want) {
 					t.Errorf("%q does not say %q", s.said, want)
 				}
@@ -378,11 +379,20 @@ func TestInterceptEndings(t *testing.T) {
 					s.send(to, "\x81\x04late") // the other direction goes on
 					s.expect(from, "\x81\x04late")
 				}
-				reset(raw(to))
+				told := func() bool {
+					return strings.Contains(strings.Join(s.heard.ended(leg), ", "), dir.String()+" "+c.told)
+				}
+				if c.told == "fin" {
+					await(t, "the FIN is told", told)
+				}
+				if !c.reset {
+					_ = raw(to).CloseWrite()
+					s.expectEnd(from, false)
+				}
 				reset(raw(from)) // no FIN follows a close_notify that came alone
 				await(t, "the connection is over", func() bool { return s.server.Stats().Open == 0 })
-				if got := strings.Join(s.heard.ended(leg), ", "); !strings.Contains(got, dir.String()+" "+c.told) {
-					t.Errorf("told %s", got)
+				if !told() {
+					t.Errorf("told %s", s.heard.ended(leg))
 				}
 			})
 		}

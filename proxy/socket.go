@@ -33,8 +33,18 @@ func plain(c *net.TCPConn) *socket { return &socket{Conn: c, tcp: c} }
 // answers io.EOF for a close_notify and for a bare FIN alike.
 type under struct {
 	*net.TCPConn
-	ahead []byte // was read already
+	ahead []byte  // was read already
+	last  [7]byte // of the newest read of as many bytes: an alert's record is as long
 	eof   atomic.Bool
+}
+
+// bareAlert is the fatal alert in the newest record, if that is one that was not
+// encrypted, though it ought to be: OpenSSL's clients send theirs so in the middle
+// of a handshake of TLS 1.3, and crypto/tls cannot read it.
+func (u *under) bareAlert() (alert tls.AlertError, ok bool) {
+	const contentAlert, fatal = 21, 2 // RFC 8446 sections 5.1 and 6
+	l := u.last
+	return tls.AlertError(l[6]), l[0] == contentAlert && l[1] == 3 && l[3] == 0 && l[4] == 2 && l[5] == fatal
 }
 
 func (u *under) Read(b []byte) (int, error) {
@@ -44,6 +54,9 @@ func (u *under) Read(b []byte) (int, error) {
 		return n, nil
 	}
 	n, err := u.TCPConn.Read(b)
+	if n >= len(u.last) {
+		copy(u.last[:], b[n-len(u.last):n])
+	}
 	if errors.Is(err, io.EOF) {
 		u.eof.Store(true)
 	}

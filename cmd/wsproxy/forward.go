@@ -1,12 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/wsproxy/wsproxy/proxy"
+	"github.com/wsproxy/wsproxy/proxy/ca"
 )
 
 // forwardFlags are those that every forward proxy has, beside a run's.
@@ -42,10 +44,18 @@ trust (wsproxy ca). What speaks neither goes on as it is.`,
 			if run.forward, err = f.forward(); err != nil {
 				return err
 			}
+			authority, err := openCA()
+			if err != nil {
+				return err
+			}
+			run.forward.Leaf = authority.Leaf
 			run.output.exchanges = true
 			p, err := startProxy(cmd, run, nil)
 			if err != nil {
 				return err
+			}
+			if !run.output.quiet {
+				fmt.Fprintf(p.err, "clients must trust %s (wsproxy ca env prints how)\n", authority.Path())
 			}
 			return p.watchUntilEnd(cmd.Context())
 		},
@@ -79,6 +89,19 @@ func (f *forwardFlags) forward() (*proxy.Forward, error) {
 		to.Allow = append(to.Allow, p)
 	}
 	return to, nil
+}
+
+// openCA opens the user's certificate authority, or makes it.
+func openCA() (*ca.Authority, error) {
+	dir, err := ca.Dir()
+	if err != nil {
+		return nil, failf("set HOME or WSPROXY_CA_DIR", "%v", err)
+	}
+	a, err := ca.Open(dir)
+	if err != nil {
+		return nil, failf("WSPROXY_CA_DIR names another folder", "the certificate authority cannot be used: %v", err)
+	}
+	return a, nil
 }
 
 // parsePrefix reads an address or a network.
