@@ -51,6 +51,8 @@ type rootFlags struct {
 // outputFlags choose how events are shown; every command that shows some has them.
 type outputFlags struct {
 	plain, json, quiet, noColor, exchanges bool
+
+	silent bool // print the summary alone
 }
 
 func (o *outputFlags) register(cmd *cobra.Command) {
@@ -98,7 +100,7 @@ is recorded as pcapng, which Wireshark opens and wsproxy show reads.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(forwardCmd(), showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd())
+	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd())
 	return cmd
 }
 

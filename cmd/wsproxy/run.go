@@ -159,7 +159,7 @@ func (p *proxying) shutdown(ctx context.Context) error {
 
 // announce says where to connect, once everything listens.
 func (p *proxying) announce() {
-	if p.flags.output.quiet {
+	if p.flags.output.quiet || p.flags.output.silent {
 		return
 	}
 	for _, l := range p.listeners {
