@@ -42,6 +42,7 @@ type rootFlags struct {
 	keepOrig  bool
 	allowHost []string
 	insecure  bool
+	upstream  string
 	redact    bool
 
 	forward *proxy.Forward // nil: a reverse proxy
@@ -119,6 +120,7 @@ func (f *rootFlags) registerRequests(cmd *cobra.Command) {
 	s := cmd.Flags()
 	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
 	s.BoolVar(&f.insecure, "insecure", false, "do not verify servers' certificates")
+	s.StringVar(&f.upstream, "upstream-proxy", "", "reach servers through another proxy: http, https or socks5 `URL`, or direct (default: HTTP_PROXY and the like)")
 }
 
 // registerRun registers what every run that proxies has, whatever its target.

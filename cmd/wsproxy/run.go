@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -60,6 +61,10 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 	}
 	p := &proxying{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), flags: f, target: target}
 	p.notices = &notices{out: p.err}
+	upstream, err := upstreamOf(f.upstream, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
 	if p.listeners, err = f.open(); err != nil {
 		return nil, err
 	}
@@ -72,7 +77,7 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 		tap = p.redaction(p.recording.writer)
 	}
 	p.server, err = proxy.New(proxy.Config{
-		Target: target, Forward: f.forward, ConnectTo: f.connectTo, Header: headers,
+		Target: target, Forward: f.forward, Upstream: upstream, ConnectTo: f.connectTo, Header: headers,
 		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
 		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, MaxConns: maxConns(), Tap: tap, Logf: p.notices.logf,
 	})
