@@ -41,6 +41,9 @@ own agent: 200 <p>a page</p>
 post: 200 300
 fetch: 200 <p>a page</p>
 fetch https: 200 <p>a page</p>
+undici: 200 <p>a page</p>
+undici ws: hello 1000
+undici wss: hello 1000
 ws: hello 1000
 wss: hello 1000
 closed: ECONNREFUSED wsproxy: The server 127.0.0.1:9 cannot be reached: connection refused.
@@ -49,7 +52,7 @@ esm: 200 <p>a page</p>
 	if got := p.stdout.String(); got != want || code != 0 {
 		t.Errorf("exit code %d, the program says\n%s%s", code, got, p.stderr)
 	}
-	for _, part := range []string{"2 sessions (0 refused), 8 frames, 0 findings, 9 HTTP exchanges\n", "recorded to " + recording} {
+	for _, part := range []string{"4 sessions (0 refused), 16 frames, 0 findings, 10 HTTP exchanges\n", "recorded to " + recording} {
 		if !strings.Contains(p.stderr.String(), part) {
 			t.Errorf("the summary has no %q:\n%s", part, p.stderr)
 		}
@@ -62,7 +65,8 @@ esm: 200 <p>a page</p>
 	}
 	secure := "https://" + addr
 	if got := strings.Join(seen, "\n"); got != strings.Join([]string{"GET " + plain + "/", "GET " + secure + "/", "GET " + secure + "/", "GET " + plain + "/",
-		"POST " + plain + "/post", "GET " + plain + "/", "GET " + secure + "/", "ws" + plain[4:] + "/socket", "wss" + secure[5:] + "/socket",
+		"POST " + plain + "/post", "GET " + plain + "/", "GET " + secure + "/",
+		"GET " + secure + "/", "ws" + plain[4:] + "/socket", "wss" + secure[5:] + "/socket", "ws" + plain[4:] + "/socket", "wss" + secure[5:] + "/socket",
 		"CONNECT 127.0.0.1:9", "GET " + plain + "/"}, "\n") {
 		t.Errorf("the recording has\n%s", got)
 	}
