@@ -30,7 +30,7 @@ type conn struct {
 	sessions atomic.Int64
 
 	// Owned by the goroutine that moves the direction.
-	off  [2][2]int64 // stream offsets, by leg and direction
+	off  [2][2]atomic.Int64 // stream offsets, by leg and direction
 	scan [2]inspect.Scanner
 
 	// Owned by up.
@@ -181,8 +181,8 @@ func (c *conn) isOver() bool { return c.over.Load() }
 
 // tap tells bytes, after they were read and before they are written.
 func (c *conn) tap(l inspect.Leg, d inspect.Dir, t time.Time, data []byte, at marks) {
-	off := c.off[l][d]
-	c.off[l][d] += int64(len(data))
+	off := c.off[l][d].Load() // one goroutine moves a direction, but ends are told by either
+	c.off[l][d].Store(off + int64(len(data)))
 	if c.config.Tap == nil || len(data) == 0 {
 		return
 	}
@@ -190,7 +190,7 @@ func (c *conn) tap(l inspect.Leg, d inspect.Dir, t time.Time, data []byte, at ma
 }
 
 // passOver counts bytes of the server leg that are not told.
-func (c *conn) passOver(d inspect.Dir, n int) { c.off[inspect.ServerLeg][d] += int64(n) }
+func (c *conn) passOver(d inspect.Dir, n int) { c.off[inspect.ServerLeg][d].Add(int64(n)) }
 
 // serverLeg tells bytes of the server leg, if all of them are wanted, or counts them.
 func (c *conn) serverLeg(d inspect.Dir, t time.Time, data []byte, at marks) {
@@ -216,7 +216,7 @@ func (c *conn) ended(l inspect.Leg, d inspect.Dir, how inspect.End, text string)
 	c.legReset[l] = c.legReset[l] || how == inspect.Rst
 	c.mu.Unlock()
 	if !told && c.config.Tap != nil {
-		c.config.Tap.End(inspect.Ended{Conn: c.id, Leg: l, Dir: d, How: how, Time: time.Now(), Off: c.off[l][d], Error: text})
+		c.config.Tap.End(inspect.Ended{Conn: c.id, Leg: l, Dir: d, How: how, Time: time.Now(), Off: c.off[l][d].Load(), Error: text})
 	}
 }
 

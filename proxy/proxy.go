@@ -21,9 +21,11 @@ import (
 
 // Config says what to stand in front of, and how.
 type Config struct {
-	Target    *url.URL // ws, wss, http or https; its path is put in front of the client's
+	Target    *url.URL // ws, wss, http or https; its path is put in front of the client's. tcp: a bridge
 	ConnectTo string   // host:port to dial instead of the target's
 	Header    []inspect.HeaderField
+
+	FromTCP bool // clients speak no WebSocket: their bytes go to the target in messages
 
 	KeepHost   bool  // pass the client's Host on
 	KeepOrigin bool  // pass an Origin or Referer that names us on
@@ -57,11 +59,19 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners map[net.Listener]bool
-	conns     map[*conn]bool
+	conns     map[relay]bool
 	stats     Stats // of connections that have ended
 	closing   bool
 	full      bool // the last connection was one too many
 	relays    sync.WaitGroup
+}
+
+// relay is what becomes of one accepted connection: a conn, or a bridge.
+type relay interface {
+	run()
+	idle() bool
+	stop(why string)
+	count(*Stats)
 }
 
 // New checks a Config. Nothing runs before Serve.
@@ -90,7 +100,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{config: c, dial: d, listeners: map[net.Listener]bool{}, conns: map[*conn]bool{}}, nil
+	return &Server{config: c, dial: d, listeners: map[net.Listener]bool{}, conns: map[relay]bool{}}, nil
 }
 
 // Serve accepts connections until the listener is closed or Shutdown is called,
@@ -136,6 +146,10 @@ func (s *Server) accepted(nc net.Conn) {
 		return
 	}
 	c := newConn(s, tcp)
+	var r relay = c
+	if s.config.FromTCP || s.config.toStream() {
+		r = &bridge{conn: c, outward: s.config.FromTCP}
+	}
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -151,7 +165,7 @@ func (s *Server) accepted(nc net.Conn) {
 		}
 		c.full, first, s.full = true, !s.full, true
 	}
-	s.conns[c] = true
+	s.conns[r] = true
 	s.stats.Total++
 	s.relays.Add(1)
 	s.mu.Unlock()
@@ -160,8 +174,8 @@ func (s *Server) accepted(nc net.Conn) {
 	}
 	go func() {
 		defer s.relays.Done()
-		c.run()
-		s.ended(c)
+		r.run()
+		s.ended(r)
 	}()
 }
 
@@ -172,7 +186,7 @@ func (c *Config) tooMany() string {
 	return fmt.Sprintf("%d connections are open, which is as many as the limit of open files allows (ulimit -n)", c.MaxConns)
 }
 
-func (s *Server) ended(c *conn) {
+func (s *Server) ended(c relay) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
@@ -204,12 +218,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	conns := make([]*conn, 0, len(s.conns))
+	conns := make([]relay, 0, len(s.conns))
 	for c := range s.conns {
 		conns = append(conns, c)
 	}
 	s.mu.Unlock()
-	var open []*conn
+	var open []relay
 	for _, c := range conns {
 		if c.idle() {
 			c.stop("wsproxy is shutting down")
