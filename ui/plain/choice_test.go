@@ -18,7 +18,7 @@ func TestFilter(t *testing.T) {
 		`size > 4`:                  {"Hello", `\u{202e}`},
 		`session.path contains "x" && session.n == 1 && !session.open`: nil,
 		`session.path contains "x" && frame >= 2`:                      {`\u{202e}`, "00ff"},
-		`no such thing`:                                                nil,
+		`no such thing`: nil,
 	} {
 		f, err := filter.Compile(source)
 		if err != nil {
