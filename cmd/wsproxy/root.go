@@ -47,6 +47,7 @@ type rootFlags struct {
 // outputFlags choose how events are shown; every command that shows some has them.
 type outputFlags struct {
 	plain, json, quiet, noColor, exchanges bool
+	filter                                 string
 }
 
 func (o *outputFlags) register(cmd *cobra.Command) {
@@ -56,7 +57,10 @@ func (o *outputFlags) register(cmd *cobra.Command) {
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors")
 	f.BoolVar(&o.noColor, "no-color", false, "use no colours (also: NO_COLOR in the environment)")
 	f.BoolVar(&o.exchanges, "exchanges", false, "print plain HTTP exchanges too, which are counted otherwise")
+	f.StringVar(&o.filter, "filter", "", "print only the frames that `EXPR` chooses, as lines or JSON (wsproxy help filter)")
+	_ = cmd.RegisterFlagCompletionFunc("filter", completeFilter) // fails only for an unknown flag
 	cmd.MarkFlagsMutuallyExclusive("plain", "json", "quiet")
+	cmd.MarkFlagsMutuallyExclusive("filter", "quiet")
 }
 
 func rootCmd() *cobra.Command {
@@ -94,7 +98,7 @@ is recorded as pcapng, which Wireshark opens and wsproxy show reads.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd())
+	cmd.AddCommand(showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd(), filterHelp())
 	return cmd
 }
 
