@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +39,9 @@ type Config struct {
 	Grace       time.Duration // how long sessions may go on after Shutdown
 	MaxConns    int           // most open connections, past which a client gets a 503; 0: no limit
 
+	Forward  *Forward // nil: a reverse proxy for Target; else clients name their targets
+	absolute bool     // requests are in absolute-form (RFC 9112 section 3.2.2), which is not the server's
+
 	Tap  inspect.Sink                     // nil: nobody listens
 	Logf func(format string, args ...any) // nil: nobody reads it
 }
@@ -49,7 +54,7 @@ type Stats struct {
 	Bytes    [2]int64 // relayed, by inspect.Dir
 }
 
-// Server is a reverse proxy for one target. Its goroutines are the callers of
+// Server is a reverse proxy for one target, or a forward proxy. Its goroutines are the callers of
 // Serve and two for each connection; Shutdown waits for all of them.
 type Server struct {
 	config Config
@@ -57,16 +62,28 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners map[net.Listener]bool
-	conns     map[*conn]bool
+	conns     map[relay]bool
 	stats     Stats // of connections that have ended
 	closing   bool
 	full      bool // the last connection was one too many
 	relays    sync.WaitGroup
+	said      map[string]bool // what is said once
+
+	exchanger *exchanger // nil: a reverse proxy
+}
+
+// relay is what becomes of one accepted connection: a conn, or an edge in front of
+// several.
+type relay interface {
+	run()
+	idle() bool
+	stop(why string)
+	count(*Stats)
 }
 
 // New checks a Config. Nothing runs before Serve.
 func New(c Config) (*Server, error) {
-	if c.Target == nil || c.Target.Hostname() == "" {
+	if c.Forward == nil && (c.Target == nil || c.Target.Hostname() == "") {
 		return nil, errors.New("a target with a host is needed")
 	}
 	if c.ConnectTo != "" {
@@ -86,11 +103,14 @@ func New(c Config) (*Server, error) {
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
 	}
-	d, err := newDialer(c)
-	if err != nil {
-		return nil, err
+	s := &Server{config: c, listeners: map[net.Listener]bool{}, conns: map[relay]bool{}, said: map[string]bool{}}
+	if c.Forward != nil {
+		s.exchanger = newExchanger(s)
+		return s, nil
 	}
-	return &Server{config: c, dial: d, listeners: map[net.Listener]bool{}, conns: map[*conn]bool{}}, nil
+	var err error
+	s.dial, err = s.newDialer(&s.config)
+	return s, err
 }
 
 // Serve accepts connections until the listener is closed or Shutdown is called,
@@ -135,7 +155,12 @@ func (s *Server) accepted(nc net.Conn) {
 		_ = nc.Close() // listeners are TCP's
 		return
 	}
-	c := newConn(s, tcp)
+	var c relay
+	if s.config.Forward == nil {
+		c = newConn(s, plain(tcp), s.reverse())
+	} else {
+		c = newEdge(s, tcp)
+	}
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
@@ -149,7 +174,7 @@ func (s *Server) accepted(nc net.Conn) {
 			_ = tcp.Close() // it has waited for its turn in vain
 			return
 		}
-		c.full, first, s.full = true, !s.full, true
+		first, s.full, c = !s.full, true, s.crowded(tcp)
 	}
 	s.conns[c] = true
 	s.stats.Total++
@@ -172,7 +197,17 @@ func (c *Config) tooMany() string {
 	return fmt.Sprintf("%d connections are open, which is as many as the limit of open files allows (ulimit -n)", c.MaxConns)
 }
 
-func (s *Server) ended(c *conn) {
+// crowded is a connection that is one too many.
+func (s *Server) crowded(tcp *net.TCPConn) relay {
+	r := s.reverse()
+	if s.config.Forward != nil {
+		r = s.elsewhere()
+	}
+	r.denied = &denial{status: 503, phrase: "Service Unavailable", why: s.config.tooMany()}
+	return newConn(s, plain(tcp), r)
+}
+
+func (s *Server) ended(c relay) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
@@ -204,12 +239,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
-	conns := make([]*conn, 0, len(s.conns))
+	conns := make([]relay, 0, len(s.conns))
 	for c := range s.conns {
 		conns = append(conns, c)
 	}
 	s.mu.Unlock()
-	var open []*conn
+	var open []relay
 	for _, c := range conns {
 		if c.idle() {
 			c.stop("wsproxy is shutting down")
@@ -232,7 +267,39 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.stop("wsproxy is shutting down")
 	}
 	<-done
+	s.exchanger.close()
 	return errors.Join(errs...)
+}
+
+// listensOn says that an address leads to one of the listeners.
+func (s *Server) listensOn(to netip.AddrPort) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.listeners {
+		a, ok := l.Addr().(*net.TCPAddr)
+		if !ok || a.Port != int(to.Port()) {
+			continue
+		}
+		if a.IP.IsUnspecified() && local(to.Addr()) || to.Addr().IsUnspecified() && a.IP.IsLoopback() || a.IP.Equal(to.Addr().AsSlice()) {
+			return true
+		}
+	}
+	return false
+}
+
+// local says that an address is one of this machine's.
+func local(ip netip.Addr) bool {
+	if ip.IsLoopback() || ip.IsUnspecified() {
+		return true
+	}
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(all, func(a net.Addr) bool {
+		n, ok := a.(*net.IPNet)
+		return ok && n.IP.Equal(ip.AsSlice())
+	})
 }
 
 // newID is random, so that recordings can be merged.

@@ -33,9 +33,15 @@ type heard struct {
 	bytes [2][2][]byte
 	ends  []inspect.Ended
 	notes []inspect.Note
+
+	opened []inspect.ConnInfo
 }
 
-func (h *heard) Open(inspect.ConnInfo) {}
+func (h *heard) Open(info inspect.ConnInfo) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.opened = append(h.opened, info)
+}
 func (h *heard) Chunk(c inspect.Chunk) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

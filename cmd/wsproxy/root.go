@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/proxy"
 	"github.com/wsproxy/wsproxy/record"
 )
 
@@ -42,6 +43,9 @@ type rootFlags struct {
 	allowHost []string
 	insecure  bool
 	redact    bool
+
+	forward *proxy.Forward // nil: a reverse proxy
+	socks   []string       // more listeners of a forward proxy
 }
 
 // outputFlags choose how events are shown; every command that shows some has them.
@@ -98,19 +102,25 @@ is recorded as pcapng, which Wireshark opens and wsproxy show reads.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd(), filterHelp())
+	cmd.AddCommand(forwardCmd(), showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd(), filterHelp())
 	return cmd
 }
 
 func (f *rootFlags) register(cmd *cobra.Command) {
 	f.registerRun(cmd)
+	f.registerRequests(cmd)
 	s := cmd.Flags()
-	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
 	s.StringVar(&f.connectTo, "connect-to", "", "dial `host:port` instead of the target's")
 	s.BoolVar(&f.keepHost, "keep-host", false, "pass the client's Host header on")
 	s.BoolVar(&f.keepOrig, "keep-origin", false, "pass an Origin or Referer that names wsproxy on")
 	s.StringArrayVar(&f.allowHost, "allow-host", nil, "accept requests for this `host` too, repeatable")
-	s.BoolVar(&f.insecure, "insecure", false, "do not verify the target's certificate")
+}
+
+// registerRequests registers what concerns each request, whoever it is for.
+func (f *rootFlags) registerRequests(cmd *cobra.Command) {
+	s := cmd.Flags()
+	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
+	s.BoolVar(&f.insecure, "insecure", false, "do not verify servers' certificates")
 }
 
 // registerRun registers what every run that proxies has, whatever its target.

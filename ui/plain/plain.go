@@ -98,10 +98,10 @@ func (p *Printer) other(e inspect.Event) {
 		for _, x := range h.Ext {
 			ext = append(ext, x.String())
 		}
-		p.put(entry{Time: e.Time, Session: p.number(e.Session), Event: "open", Status: 101, Path: h.Path(),
+		p.put(entry{Time: e.Time, Session: p.number(e.Session), Event: "open", Status: 101, Path: e.Conn.SessionURL(h.Path()),
 			Subprotocol: h.Subprotocol, Extensions: strings.Join(ext, ", ")})
 	case *inspect.Refused:
-		r := entry{Time: e.Time, Session: p.number(e.Session), Event: "refused", Path: e.Handshake.Path(), Text: e.Reason}
+		r := entry{Time: e.Time, Session: p.number(e.Session), Event: "refused", Path: e.Conn.SessionURL(e.Handshake.Path()), Text: e.Reason}
 		if e.Handshake.Response != nil {
 			r.Status = e.Handshake.Response.Status
 		}
@@ -124,7 +124,7 @@ func (p *Printer) exchange(e *inspect.Exchange) {
 	}
 	r := entry{Time: e.Time, Event: "http", Text: e.Error, Up: e.Up.Size, Down: e.Down.Size}
 	if e.Request != nil {
-		r.Method, r.Path = e.Request.Method, e.Request.Target
+		r.Method, r.Path = e.Request.Method, e.Conn.URL(e.Request.Target)
 	}
 	if e.Response != nil {
 		r.Status = e.Response.Status
