@@ -211,7 +211,7 @@ type proxied struct {
 // home is where a test's wsproxy keeps its temporary recordings.
 func home(t *testing.T) []string {
 	dir := t.TempDir()
-	return []string{"HOME=" + dir, "XDG_CACHE_HOME=" + dir}
+	return []string{"HOME=" + dir, "XDG_CACHE_HOME=" + dir, "XDG_CONFIG_HOME=" + dir}
 }
 
 // startProxy starts wsproxy on a free port and waits until it is ready.

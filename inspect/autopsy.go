@@ -53,6 +53,9 @@ func (c *Conn) finish() {
 	for _, d := range []Dir{ToServer, ToClient} {
 		c.endWay(d)
 	}
+	if c.info.Opaque && !c.failed {
+		c.tunnel("")
+	}
 	queue := c.queue
 	c.queue = nil
 	for _, p := range queue {

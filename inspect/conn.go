@@ -60,6 +60,7 @@ type Conn struct {
 	heldSize  int64
 	peer      *PeerNote
 	serverLeg bool
+	failed    bool // a FailedNote said all there is
 
 	// The session.
 	session    SessionID
@@ -82,6 +83,9 @@ func NewConn(info ConnInfo, limits Limits, judges ...Judge) *Conn {
 	c := &Conn{info: info, limits: limits.orDefault(), judges: judges}
 	for _, s := range []*side{&c.req, &c.resp, &c.sent} {
 		s.head.Limit = c.limits.Head
+	}
+	if info.Opaque {
+		c.req.phase, c.resp.phase = inOther, inOther
 	}
 	c.ways[ToServer] = way{dir: ToServer}
 	c.ways[ToClient] = way{dir: ToClient}

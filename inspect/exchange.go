@@ -3,6 +3,7 @@ package inspect
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -407,9 +408,30 @@ func (c *Conn) takeNote(n Note) {
 			c.peer = p
 		}
 	}
+	if n.Kind == NoteFailed {
+		var f FailedNote
+		if json.Unmarshal(n.JSON, &f) == nil {
+			c.failed, c.last = true, n.Time
+			c.tunnel(f.Why)
+		}
+	}
 	if n.Kind == "altered" && c.opened != nil {
 		c.emit(&Altered{Session: c.session, Frame: c.frameN, Dir: n.Dir, Note: n})
 	}
+}
+
+// tunnel tells a connection that carried nothing to be read as the exchange that
+// asked for it.
+func (c *Conn) tunnel(why string) {
+	x := &Exchange{Conn: c.info, N: 1, Start: c.info.Time, Time: c.last, Error: why}
+	if method, target, ok := strings.Cut(c.info.Via, " "); ok {
+		x.Request = &Head{Method: method, Target: target}
+	}
+	for d, p := range []*Payload{&x.Up, &x.Down} {
+		p.Wire = c.ends[ClientLeg][d].Off
+		p.Size = p.Wire
+	}
+	c.emit(x)
 }
 
 // gap is a hole in what was captured. Inside a payload the frame goes on behind

@@ -8,6 +8,7 @@ package inspect
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -116,6 +117,25 @@ type ConnInfo struct {
 	Time   time.Time `json:"-"`                // when the client was accepted
 	Client Endpoints `json:"client,omitzero"`  // addresses of the client leg
 	TLS    bool      `json:"tls,omitempty"`    // the client leg is inside TLS
+	Via    string    `json:"via,omitempty"`    // the request in whose tunnel it is: "CONNECT host:port", "SOCKS5 host:port"
+	Opaque bool      `json:"opaque,omitempty"` // what flows is not HTTP, or nobody is to look at it
+}
+
+// URL is what a request asks for. Behind a forward proxy that takes more than its
+// target: many servers stand there.
+func (i *ConnInfo) URL(target string) string {
+	if i.Mode != "forward" || !strings.HasPrefix(target, "/") {
+		return target
+	}
+	return i.Target + target
+}
+
+// SessionURL is the same of a WebSocket session.
+func (i *ConnInfo) SessionURL(target string) string {
+	if rest, ok := strings.CutPrefix(i.URL(target), "http"); ok {
+		return "ws" + rest
+	}
+	return i.URL(target)
 }
 
 // The modes of connections that join a WebSocket, which is recorded as the client

@@ -22,6 +22,7 @@ const (
 	NoteLeg       = "leg"       // LegNote: a leg is connected
 	NoteSession   = "session"   // SessionNote: an upgrade request begins here
 	NotePeer      = "peer"      // PeerNote: how dialling the server went
+	NoteFailed    = "failed"    // FailedNote: why a connection came to nothing before it carried HTTP
 	NoteEnded     = "ended"     // a direction's end, see Ended
 	NoteGap       = "gap"       // GapNote: bytes that were not recorded
 	NoteRedacted  = "redacted"  // RedactedNote: what was replaced in the next bytes
@@ -69,6 +70,13 @@ type TLSInfo struct {
 	Expiry   time.Time `json:"expiry,omitzero"`
 	Verified bool      `json:"verified"`
 	Why      string    `json:"why,omitempty"` // why it is not verified
+}
+
+// FailedNote says why nothing was relayed: a client that does not trust our
+// certificate, TLS that cannot be read, a server that cannot be reached.
+type FailedNote struct {
+	Kind string `json:"kind"`
+	Why  string `json:"why"` // in a sentence, with what to do about it
 }
 
 // GapNote stands on the packet behind the hole.

@@ -64,6 +64,15 @@ const noCode = uint32(inspect.NoStatus)
 // stream's to end once the WebSocket has been closed.
 const closeTime = 5 * time.Second
 
+// bridge is the bridge of an accepted connection.
+func (s *Server) bridge(tcp *net.TCPConn) *bridge {
+	r := s.reverse()
+	if r.mode = inspect.ModeToTCP; s.config.FromTCP {
+		r.mode = inspect.ModeFromTCP
+	}
+	return &bridge{conn: newConn(s, plain(tcp), r), outward: s.config.FromTCP}
+}
+
 // run carries the connection to its end.
 func (b *bridge) run() {
 	defer b.cancel()

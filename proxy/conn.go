@@ -17,24 +17,25 @@ import (
 // once the server is dialled, down.
 type conn struct {
 	// Fixed after newConn.
+	route
 	server *Server
-	config *Config
 	id     inspect.ConnID
 	client *socket
 	local  net.Addr
-	full   bool // it is one too many, and is refused
 	ctx    context.Context
 	cancel context.CancelFunc
+	start  time.Time
 
 	bytes    [2]atomic.Int64 // relayed, by Dir
 	sessions atomic.Int64
 
 	// Owned by the goroutine that moves the direction.
-	off  [2][2]atomic.Int64 // stream offsets, by leg and direction
+	off  [2][2]atomic.Int64 // stream offsets, by leg and direction; who ends a leg reads both
 	scan [2]inspect.Scanner
 
 	// Owned by up.
 	req      reading
+	handed   []byte            // the client's bytes that belong to its next connection; nil: there is none
 	upgrades inspect.SessionID // upgrade requests so far
 
 	// Owned by down.
@@ -81,34 +82,83 @@ type reading struct {
 	body  inspect.Body
 }
 
-func newConn(s *Server, tcp *net.TCPConn) *conn {
-	c := &conn{server: s, config: &s.config, id: newID(), client: plain(tcp), local: tcp.LocalAddr()}
+func newConn(s *Server, client *socket, r route) *conn {
+	c := &conn{route: r, server: s, id: newID(), client: client, local: client.LocalAddr(), start: time.Now()}
 	c.changed.L = &c.mu
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.req.head.Limit, c.resp.head.Limit = s.config.HeadLimit, s.config.HeadLimit
+	if r.opaque && !r.absolute {
+		c.req.phase, c.resp.phase = inOther, inOther
+	}
 	return c
 }
 
 // run relays the connection to its end. It returns when both goroutines have
-// and both sockets are closed.
+// and both sockets are closed; but for the client's, if its next request belongs
+// to another connection (handed).
 func (c *conn) run() {
 	defer c.cancel()
 	if c.config.Tap != nil {
-		c.config.Tap.Open(inspect.ConnInfo{ID: c.id, Mode: "reverse", Target: c.config.Target.String(), Time: time.Now(),
-			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()}})
+		c.config.Tap.Open(inspect.ConnInfo{ID: c.id, Mode: c.mode, Target: c.config.Target.String(), Time: c.start,
+			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()},
+			TLS:    c.client.tls != nil, Via: c.via, Opaque: c.opaque})
 	}
-	if c.full {
-		c.refuse(503, "Service Unavailable", c.config.tooMany())
-	} else {
+	if c.begin() {
 		c.up()
 	}
 	c.cancel() // nobody is left to be given a moment
+	if c.handed != nil && c.upstream != nil {
+		c.upstream.close()
+	}
 	if c.downDone != nil {
 		<-c.downDone
 	}
-	c.closeSockets()
+	if c.handed == nil {
+		c.closeSockets()
+	}
 	c.endRest()
 }
+
+// begin does what comes before the client's bytes are relayed, and says whether
+// they are to be.
+func (c *conn) begin() bool {
+	switch {
+	case c.failure != nil:
+		f := c.failure
+		c.fail(f.why)
+		if f.how != inspect.Self {
+			c.ended(inspect.ClientLeg, inspect.ToServer, f.how, f.text)
+		}
+		return false
+	case c.denied != nil:
+		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), c.client.ahead, marks{})
+		c.client.ahead = nil
+		c.refuse(c.denied.status, c.denied.phrase, c.denied.why)
+		return false
+	case c.ready != nil && c.ready.err == nil:
+		return c.connect() // what the server says first, and its end, are not to wait for a request
+	}
+	return true
+}
+
+// fail tells why the connection carried nothing.
+func (c *conn) fail(why string) {
+	c.server.sayOnce(why)
+	c.note(inspect.ClientLeg, inspect.ToServer, inspect.NoteFailed, inspect.FailedNote{Kind: inspect.NoteFailed, Why: why})
+	c.mu.Lock()
+	c.why = why
+	c.mu.Unlock()
+}
+
+// wary says that the client has ended without a word inside TLS that is ours, as
+// those do that look at the certificate only behind the handshake.
+func (c *conn) wary() bool {
+	return c.tunnel && c.client.tls != nil && c.bytes[inspect.ToServer].Load() == 0 && time.Since(c.start) < waryTime
+}
+
+// waryTime is how soon a client leaves that does not like our certificate. One that
+// only kept a connection ready leaves later.
+const waryTime = 2 * time.Second
 
 // rouse makes up look again: c.mu is held. Neither a head's deadline that up sets
 // at the same moment nor bytes that arrive can undo it.
@@ -149,7 +199,7 @@ func (c *conn) count(st *Stats) {
 func (c *conn) idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.queue) == 0 && c.sessions.Load() == 0
+	return len(c.queue) == 0 && c.sessions.Load() == 0 && !c.opaque
 }
 
 // stop closes the connection from outside.
@@ -181,9 +231,8 @@ func (c *conn) isOver() bool { return c.over.Load() }
 
 // tap tells bytes, after they were read and before they are written.
 func (c *conn) tap(l inspect.Leg, d inspect.Dir, t time.Time, data []byte, at marks) {
-	off := c.off[l][d].Load() // one goroutine moves a direction, but ends are told by either
-	c.off[l][d].Store(off + int64(len(data)))
-	if c.config.Tap == nil || len(data) == 0 {
+	off := c.off[l][d].Add(int64(len(data))) - int64(len(data))
+	if c.config.Tap == nil || len(data) == 0 || c.silent {
 		return
 	}
 	c.config.Tap.Chunk(inspect.Chunk{Conn: c.id, Leg: l, Dir: d, Time: t, Off: off, Data: data, Boundary: at.first, Whole: at.whole})
@@ -194,7 +243,7 @@ func (c *conn) passOver(d inspect.Dir, n int) { c.off[inspect.ServerLeg][d].Add(
 
 // serverLeg tells bytes of the server leg, if all of them are wanted, or counts them.
 func (c *conn) serverLeg(d inspect.Dir, t time.Time, data []byte, at marks) {
-	if c.config.BothLegs {
+	if c.config.BothLegs && !c.inside {
 		c.tap(inspect.ServerLeg, d, t, data, at)
 	} else {
 		c.passOver(d, len(data))
@@ -215,7 +264,7 @@ func (c *conn) ended(l inspect.Leg, d inspect.Dir, how inspect.End, text string)
 	c.legEnded[l][d] = true
 	c.legReset[l] = c.legReset[l] || how == inspect.Rst
 	c.mu.Unlock()
-	if !told && c.config.Tap != nil {
+	if !told && c.config.Tap != nil && (l == inspect.ClientLeg || !c.inside) {
 		c.config.Tap.End(inspect.Ended{Conn: c.id, Leg: l, Dir: d, How: how, Time: time.Now(), Off: c.off[l][d].Load(), Error: text})
 	}
 }
@@ -223,7 +272,7 @@ func (c *conn) ended(l inspect.Leg, d inspect.Dir, how inspect.End, text string)
 // endRest tells the ends that nobody else brought about.
 func (c *conn) endRest() {
 	for _, l := range []inspect.Leg{inspect.ClientLeg, inspect.ServerLeg} {
-		if l == inspect.ServerLeg && c.upstream == nil {
+		if l == inspect.ServerLeg && (c.upstream == nil || c.inside) {
 			continue
 		}
 		for _, d := range []inspect.Dir{inspect.ToServer, inspect.ToClient} {

@@ -7,23 +7,29 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
 )
 
-// dialer reaches the server.
+// errLoop is a connection that would lead back here.
+var errLoop = errors.New("wsproxy would connect to itself")
+
+// dialer reaches one server.
 type dialer struct {
 	addr     string // host:port
 	name     string // the target's host, for certificates and messages
 	secure   bool
 	insecure bool
 	timeout  time.Duration
+	own      func(netip.AddrPort) bool // is one of our listeners
 }
 
-func newDialer(c Config) (dialer, error) {
-	d := dialer{name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout}
+func (s *Server) newDialer(c *Config) (dialer, error) {
+	d := dialer{name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout, own: s.listensOn}
 	port := c.Target.Port()
 	switch c.Target.Scheme {
 	case "tcp":
@@ -55,41 +61,72 @@ func defaultPort(scheme string) string {
 // dial connects, with TLS where the target has it. The note says how that went,
 // also when it failed; then the error is the note's, in a sentence.
 func (d dialer) dial(ctx context.Context) (*socket, inspect.PeerNote, error) {
-	note := inspect.PeerNote{Kind: inspect.NotePeer, Addr: d.addr}
-	start := time.Now()
-	s, err := d.connect(ctx, &note)
-	note.Dial = time.Since(start)
-	if err != nil {
-		note.Error = d.sentence(err)
-		return nil, note, errors.New(note.Error)
+	r := d.plainly(ctx)
+	if r.err == nil && d.secure {
+		r = d.secured(ctx, r)
 	}
-	return s, note, nil
+	return r.socket, r.note, r.err
 }
 
-func (d dialer) connect(ctx context.Context, note *inspect.PeerNote) (*socket, error) {
+// plainly connects without TLS.
+func (d dialer) plainly(ctx context.Context) *dialled {
+	return d.step(ctx, &dialled{note: inspect.PeerNote{Kind: inspect.NotePeer, Addr: d.addr}}, func(ctx context.Context, r *dialled) error {
+		nc, err := d.connect(ctx, d.addr)
+		if err == nil {
+			r.socket = plain(nc)
+		}
+		return err
+	})
+}
+
+// secured puts TLS on a connection.
+func (d dialer) secured(ctx context.Context, r *dialled) *dialled {
+	return d.step(ctx, r, func(ctx context.Context, r *dialled) error {
+		s := r.socket
+		s.under = &under{TCPConn: s.tcp}
+		s.tls = tls.Client(s.under, &tls.Config{
+			ServerName:         d.name,
+			NextProtos:         []string{"http/1.1"}, // an upgrade needs HTTP/1.1
+			InsecureSkipVerify: d.insecure,           // only when the user says so; it is shown
+		})
+		s.Conn = s.tls
+		if err := s.tls.HandshakeContext(ctx); err != nil {
+			s.close()
+			r.socket = nil
+			return err
+		}
+		r.note.TLS = d.describe(s.tls.ConnectionState())
+		return nil
+	})
+}
+
+// step does one step of dialling, in time, and notes how it went.
+func (d dialer) step(ctx context.Context, r *dialled, f func(context.Context, *dialled) error) *dialled {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	nc, err := new(net.Dialer).DialContext(ctx, "tcp", d.addr)
+	start := time.Now()
+	err := f(ctx, r)
+	r.note.Dial += time.Since(start)
+	if err != nil {
+		r.note.Error = d.sentence(err)
+		r.err = errors.New(r.note.Error)
+	}
+	return r
+}
+
+// connect connects, but never to wsproxy itself.
+func (d dialer) connect(ctx context.Context, addr string) (*net.TCPConn, error) {
+	dial := net.Dialer{Control: func(_, addr string, _ syscall.RawConn) error {
+		if to, err := netip.ParseAddrPort(addr); err == nil && d.own(to) {
+			return errLoop
+		}
+		return nil
+	}}
+	nc, err := dial.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	s := plain(nc.(*net.TCPConn))
-	if !d.secure {
-		return s, nil
-	}
-	s.under = &under{TCPConn: s.tcp}
-	s.tls = tls.Client(s.under, &tls.Config{
-		ServerName:         d.name,
-		NextProtos:         []string{"http/1.1"}, // an upgrade needs HTTP/1.1
-		InsecureSkipVerify: d.insecure,           // only when the user says so; it is shown
-	})
-	if err := s.tls.HandshakeContext(ctx); err != nil {
-		s.close()
-		return nil, err
-	}
-	s.Conn = s.tls
-	note.TLS = d.describe(s.tls.ConnectionState())
-	return s, nil
+	return nc.(*net.TCPConn), nil
 }
 
 func (d dialer) describe(st tls.ConnectionState) *inspect.TLSInfo {
@@ -124,6 +161,8 @@ func (d dialer) sentence(err error) string {
 	var record tls.RecordHeaderError
 	var dns *net.DNSError
 	switch {
+	case errors.Is(err, errLoop):
+		return fmt.Sprintf("%s is wsproxy itself, which would connect to itself for ever", d.addr)
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
 		return fmt.Sprintf("the certificate of %s is not trusted: %s (--insecure goes on without checking)", d.addr, innermost(err))
 	case errors.As(err, &record):

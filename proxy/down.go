@@ -40,7 +40,7 @@ func (c *conn) serverEnded(err error) {
 	// that ends an HTTP connection has nothing to be asked.
 	c.mu.Lock()
 	c.queue, c.holding, c.next = nil, false, inOther
-	http := c.sessions.Load() == 0
+	http := c.sessions.Load() == 0 && !c.opaque
 	c.changed.Broadcast()
 	c.rouse()
 	c.mu.Unlock()
@@ -136,7 +136,7 @@ func (c *conn) respond(raw []byte, now time.Time, piece []byte) func() {
 	if h.Status < 200 && h.Status != 101 {
 		return nil // the final answer is to come
 	}
-	if h.Status == 101 && p.hold {
+	if h.Status == 101 && p.hold || p.method == "CONNECT" && h.Status/100 == 2 {
 		next := inOther
 		if p.upgrade {
 			next = inSession

@@ -20,7 +20,7 @@ import (
 // client knows why.
 func (b *bridge) meet() bool {
 	if b.config.Tap != nil {
-		b.config.Tap.Open(inspect.ConnInfo{ID: b.id, Mode: inspect.ModeToTCP, Target: b.config.Target.String(), Time: time.Now(),
+		b.config.Tap.Open(inspect.ConnInfo{ID: b.id, Mode: b.mode, Target: b.config.Target.String(), Time: time.Now(),
 			Client: inspect.Endpoints{Local: b.local.String(), Remote: b.client.RemoteAddr().String()}})
 	}
 	raw, now, ok := b.readHead(inspect.ToServer, b.config.HeadTimeout)
@@ -106,7 +106,7 @@ func (b *bridge) agree(h *inspect.Head) bool {
 // that was accepted. It is reset if that comes to nothing.
 func (b *bridge) call() bool {
 	stream := b.client
-	info := inspect.ConnInfo{ID: b.id, Mode: inspect.ModeFromTCP, Target: b.config.Target.String(), Time: time.Now(),
+	info := inspect.ConnInfo{ID: b.id, Mode: b.mode, Target: b.config.Target.String(), Time: time.Now(),
 		Client: inspect.Endpoints{Local: b.local.String(), Remote: stream.RemoteAddr().String()}}
 	open := func() {
 		if b.config.Tap != nil {
@@ -188,19 +188,12 @@ func (b *bridge) reached(stream *socket, note inspect.PeerNote, dialled *socket)
 	b.upstream = stream
 	b.mu.Unlock()
 	b.note(inspect.ServerLeg, inspect.ToServer, inspect.NoteLeg, inspect.LegNote{Kind: inspect.NoteLeg, Leg: inspect.ServerLeg,
-		ConnInfo: inspect.ConnInfo{ID: b.id, Mode: b.mode()}, Server: &ends})
+		ConnInfo: inspect.ConnInfo{ID: b.id, Mode: b.mode}, Server: &ends})
 	b.note(inspect.ServerLeg, inspect.ToServer, inspect.NotePeer, note)
 	if over {
 		dialled.close()
 	}
 	return !over
-}
-
-func (b *bridge) mode() string {
-	if b.outward {
-		return inspect.ModeFromTCP
-	}
-	return inspect.ModeToTCP
 }
 
 // hangUp resets a stream that leads nowhere, and says why.

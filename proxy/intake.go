@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net"
 	"sync"
 	"syscall"
 )
@@ -24,7 +23,7 @@ var (
 // none, as under TLS, the buffer waits with the reader. It belongs to the
 // goroutine that reads.
 type intake struct {
-	conn net.Conn
+	sock *socket
 	raw  syscall.RawConn // nil: read conn
 	take func(fd uintptr) bool
 
@@ -35,8 +34,8 @@ type intake struct {
 }
 
 func newIntake(s *socket) *intake {
-	in := &intake{conn: s.Conn}
-	if s.tls == nil {
+	in := &intake{sock: s}
+	if s.tls == nil && s.tcp != nil {
 		in.raw = rawConn(s.tcp)
 		in.take = in.readFD // made once: a closure for each read would be an allocation
 	}
@@ -46,13 +45,17 @@ func newIntake(s *socket) *intake {
 // next waits for bytes and answers them; they are valid until the next call. The
 // error is that of net.Conn's Read.
 func (in *intake) next() ([]byte, error) {
+	if ahead := in.sock.ahead; len(ahead) > 0 {
+		in.sock.ahead = nil
+		return ahead, nil
+	}
 	in.large = in.n == len(in.buf) && in.n > 0 || in.large && in.n > smallBuffer/2
 	in.n, in.err = 0, nil
 	if in.raw == nil {
 		if in.buf == nil {
 			in.buf = make([]byte, tlsBuffer)
 		}
-		in.n, in.err = in.conn.Read(in.buf)
+		in.n, in.err = in.sock.Read(in.buf)
 		return in.buf[:in.n], in.err
 	}
 	in.release()

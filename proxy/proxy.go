@@ -12,7 +12,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -39,6 +41,9 @@ type Config struct {
 	Grace       time.Duration // how long sessions may go on after Shutdown
 	MaxConns    int           // most open connections, past which a client gets a 503; 0: no limit
 
+	Forward  *Forward // nil: a reverse proxy for Target; else clients name their targets
+	absolute bool     // requests are in absolute-form (RFC 9112 section 3.2.2), which is not the server's
+
 	Tap  inspect.Sink                     // nil: nobody listens
 	Logf func(format string, args ...any) // nil: nobody reads it
 }
@@ -51,7 +56,7 @@ type Stats struct {
 	Bytes    [2]int64 // relayed, by inspect.Dir
 }
 
-// Server is a reverse proxy for one target. Its goroutines are the callers of
+// Server is a reverse proxy for one target, or a forward proxy. Its goroutines are the callers of
 // Serve and two for each connection; Shutdown waits for all of them.
 type Server struct {
 	config Config
@@ -64,9 +69,13 @@ type Server struct {
 	closing   bool
 	full      bool // the last connection was one too many
 	relays    sync.WaitGroup
+	said      map[string]bool // what is said once
+
+	exchanger *exchanger // nil: a reverse proxy
 }
 
-// relay is what becomes of one accepted connection: a conn, or a bridge.
+// relay is what becomes of one accepted connection: a conn, a bridge, or an edge in
+// front of several conns.
 type relay interface {
 	run()
 	idle() bool
@@ -76,7 +85,7 @@ type relay interface {
 
 // New checks a Config. Nothing runs before Serve.
 func New(c Config) (*Server, error) {
-	if c.Target == nil || c.Target.Hostname() == "" {
+	if c.Forward == nil && (c.Target == nil || c.Target.Hostname() == "") {
 		return nil, errors.New("a target with a host is needed")
 	}
 	if c.ConnectTo != "" {
@@ -96,11 +105,14 @@ func New(c Config) (*Server, error) {
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
 	}
-	d, err := newDialer(c)
-	if err != nil {
-		return nil, err
+	s := &Server{config: c, listeners: map[net.Listener]bool{}, conns: map[relay]bool{}, said: map[string]bool{}}
+	if c.Forward != nil {
+		s.exchanger = newExchanger(s)
+		return s, nil
 	}
-	return &Server{config: c, dial: d, listeners: map[net.Listener]bool{}, conns: map[relay]bool{}}, nil
+	var err error
+	s.dial, err = s.newDialer(&s.config)
+	return s, err
 }
 
 // Serve accepts connections until the listener is closed or Shutdown is called,
@@ -145,10 +157,14 @@ func (s *Server) accepted(nc net.Conn) {
 		_ = nc.Close() // listeners are TCP's
 		return
 	}
-	c := newConn(s, tcp)
-	var r relay = c
-	if s.config.FromTCP || s.config.toStream() {
-		r = &bridge{conn: c, outward: s.config.FromTCP}
+	var c relay
+	switch {
+	case s.config.Forward != nil:
+		c = newEdge(s, tcp)
+	case s.config.FromTCP || s.config.toStream():
+		c = s.bridge(tcp)
+	default:
+		c = newConn(s, plain(tcp), s.reverse())
 	}
 	s.mu.Lock()
 	if s.closing {
@@ -163,9 +179,9 @@ func (s *Server) accepted(nc net.Conn) {
 			_ = tcp.Close() // it has waited for its turn in vain
 			return
 		}
-		c.full, first, s.full = true, !s.full, true
+		first, s.full, c = !s.full, true, s.crowded(tcp)
 	}
-	s.conns[r] = true
+	s.conns[c] = true
 	s.stats.Total++
 	s.relays.Add(1)
 	s.mu.Unlock()
@@ -174,8 +190,8 @@ func (s *Server) accepted(nc net.Conn) {
 	}
 	go func() {
 		defer s.relays.Done()
-		r.run()
-		s.ended(r)
+		c.run()
+		s.ended(c)
 	}()
 }
 
@@ -184,6 +200,16 @@ const refusals = 16
 
 func (c *Config) tooMany() string {
 	return fmt.Sprintf("%d connections are open, which is as many as the limit of open files allows (ulimit -n)", c.MaxConns)
+}
+
+// crowded is a connection that is one too many.
+func (s *Server) crowded(tcp *net.TCPConn) relay {
+	r := s.reverse()
+	if s.config.Forward != nil {
+		r = s.elsewhere()
+	}
+	r.denied = &denial{status: 503, phrase: "Service Unavailable", why: s.config.tooMany()}
+	return newConn(s, plain(tcp), r)
 }
 
 func (s *Server) ended(c relay) {
@@ -246,7 +272,39 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.stop("wsproxy is shutting down")
 	}
 	<-done
+	s.exchanger.close()
 	return errors.Join(errs...)
+}
+
+// listensOn says that an address leads to one of the listeners.
+func (s *Server) listensOn(to netip.AddrPort) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.listeners {
+		a, ok := l.Addr().(*net.TCPAddr)
+		if !ok || a.Port != int(to.Port()) {
+			continue
+		}
+		if a.IP.IsUnspecified() && local(to.Addr()) || to.Addr().IsUnspecified() && a.IP.IsLoopback() || a.IP.Equal(to.Addr().AsSlice()) {
+			return true
+		}
+	}
+	return false
+}
+
+// local says that an address is one of this machine's.
+func local(ip netip.Addr) bool {
+	if ip.IsLoopback() || ip.IsUnspecified() {
+		return true
+	}
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(all, func(a net.Addr) bool {
+		n, ok := a.(*net.IPNet)
+		return ok && n.IP.Equal(ip.AsSlice())
+	})
 }
 
 // newID is random, so that recordings can be merged.

@@ -62,6 +62,10 @@ func lineEnd(line []byte) string {
 }
 
 func (r *rewriting) requestLine(line []byte, h *inspect.Head) {
+	if r.config.absolute {
+		r.originForm(line, h)
+		return
+	}
 	prefix := strings.TrimSuffix(r.config.Target.EscapedPath(), "/")
 	if prefix == "" || !strings.HasPrefix(h.Target, "/") {
 		r.out = append(r.out, line...)
@@ -76,6 +80,23 @@ func (r *rewriting) requestLine(line []byte, h *inspect.Head) {
 	r.out = append(r.out, rest...)
 }
 
+// originForm writes a request line in absolute-form as its server is to get it
+// (RFC 9112 section 3.2.1): without the scheme and the host.
+func (r *rewriting) originForm(line []byte, h *inspect.Head) {
+	at := bytes.Index(line, []byte(h.Target))
+	r.out = append(r.out, line[:at]...)
+	rest := line[at:]
+	authority := strings.Index(h.Target, "://") + len("://")
+	n := strings.IndexAny(h.Target[authority:], "/?#")
+	if n < 0 {
+		n = len(h.Target) - authority
+	}
+	if rest = rest[authority+n:]; rest[0] != '/' {
+		r.out = append(r.out, '/')
+	}
+	r.out = append(r.out, rest...)
+}
+
 // field writes a header line, folded lines included, with its value replaced
 // where that is ours to do.
 func (r *rewriting) field(line []byte) {
@@ -85,6 +106,9 @@ func (r *rewriting) field(line []byte) {
 		return
 	}
 	key := strings.ToLower(string(bytes.TrimSpace(name)))
+	if r.config.absolute && strings.HasPrefix(key, "proxy-") {
+		return // it is for wsproxy
+	}
 	now, change := r.value(key, string(bytes.TrimSpace(value)))
 	if r.done[key] && r.ours(key) != nil {
 		return // the user's header replaces all of that name

@@ -16,12 +16,14 @@ import (
 // the send queue: a reset throws away what is still in it.
 const drainLimit = 2 * time.Second
 
-// socket is one leg: a TCP connection, perhaps with TLS on it.
+// socket is one leg: a TCP connection, perhaps with TLS on it, or a pipe to an
+// HTTP server in this process.
 type socket struct {
-	net.Conn // what is read and written
-	tcp      *net.TCPConn
-	tls      *tls.Conn // nil: plain
-	under    *under    // below TLS
+	net.Conn              // what is read and written
+	tcp      *net.TCPConn // nil: a pipe
+	tls      *tls.Conn    // nil: plain
+	under    *under       // below TLS
+	ahead    []byte       // was read already, and is the first that an intake answers
 	finished atomic.Bool
 }
 
@@ -31,11 +33,30 @@ func plain(c *net.TCPConn) *socket { return &socket{Conn: c, tcp: c} }
 // answers io.EOF for a close_notify and for a bare FIN alike.
 type under struct {
 	*net.TCPConn
-	eof atomic.Bool
+	ahead []byte  // was read already
+	last  [7]byte // of the newest read of as many bytes: an alert's record is as long
+	eof   atomic.Bool
+}
+
+// bareAlert is the fatal alert in the newest record, if that is one that was not
+// encrypted, though it ought to be: OpenSSL's clients send theirs so in the middle
+// of a handshake of TLS 1.3, and crypto/tls cannot read it.
+func (u *under) bareAlert() (alert tls.AlertError, ok bool) {
+	const contentAlert, fatal = 21, 2 // RFC 8446 sections 5.1 and 6
+	l := u.last
+	return tls.AlertError(l[6]), l[0] == contentAlert && l[1] == 3 && l[3] == 0 && l[4] == 2 && l[5] == fatal
 }
 
 func (u *under) Read(b []byte) (int, error) {
+	if len(u.ahead) > 0 {
+		n := copy(b, u.ahead)
+		u.ahead = u.ahead[n:]
+		return n, nil
+	}
 	n, err := u.TCPConn.Read(b)
+	if n >= len(u.last) {
+		copy(u.last[:], b[n-len(u.last):n])
+	}
 	if errors.Is(err, io.EOF) {
 		u.eof.Store(true)
 	}
@@ -49,6 +70,8 @@ func (s *socket) ending(err error) (how inspect.End, text string) {
 	switch {
 	case isReset(err):
 		return inspect.Rst, ""
+	case s.tcp == nil:
+		return inspect.Fin, ""
 	case errors.Is(err, io.EOF) && s.tls == nil:
 		// The peer sent a FIN and, before we read it, an RST. A connection that
 		// both sides have finished looks the same to us.
@@ -93,14 +116,21 @@ func (s *socket) finish() error {
 			return err
 		}
 	}
+	if s.tcp == nil {
+		return s.Close()
+	}
 	return s.tcp.CloseWrite()
 }
 
 // reset ends the connection with an RST once the send queue has drained. It
 // never goes through TLS, which would invent a close_notify.
 func (s *socket) reset() {
+	if s.tcp == nil {
+		s.close()
+		return
+	}
 	deadline := time.Now().Add(drainLimit)
-	for pause := 100 * time.Microsecond; unsent(s.tcp) > 0 && time.Now().Before(deadline); pause = min(2*pause, 20*time.Millisecond) {
+	for pause := 100 * time.Microsecond; unsent(s.tcp) > 0 && !resetSeen(s.tcp) && time.Now().Before(deadline); pause = min(2*pause, 20*time.Millisecond) {
 		time.Sleep(pause) // no system tells when a send queue is empty
 	}
 	_ = s.tcp.SetLinger(0) // on a closed socket there is nothing left to do
@@ -108,4 +138,10 @@ func (s *socket) reset() {
 }
 
 // close lets go of the socket. What was to be said has been.
-func (s *socket) close() { _ = s.tcp.Close() }
+func (s *socket) close() {
+	if s.tcp == nil {
+		_ = s.Close()
+		return
+	}
+	_ = s.tcp.Close()
+}

@@ -42,8 +42,7 @@ func (c *conn) up() {
 			}
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			if !c.awake() {
-				c.refuse(408, "Request Timeout", fmt.Sprintf("the request's head did not end within %v", c.config.HeadTimeout))
+			if !c.awake() && !c.headLate() {
 				return
 			}
 			held = c.unhold(held)
@@ -54,6 +53,18 @@ func (c *conn) up() {
 			return
 		}
 	}
+}
+
+// headLate ends a connection whose client is too slow with a head, and says
+// whether it goes on: what is in a tunnel need be no head.
+func (c *conn) headLate() (goesOn bool) {
+	if c.tunnel {
+		c.passPartial()
+		return !c.isOver()
+	}
+	c.tellPartial()
+	c.refuse(408, "Request Timeout", fmt.Sprintf("the request's head did not end within %v", c.config.HeadTimeout))
+	return false
 }
 
 // moveUp passes on what was read; it answers the bytes that are held back.
@@ -144,6 +155,16 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 		}
 	}
 	for len(data) > 0 && !c.isOver() {
+		if c.req.phase == inOther {
+			tell(data)
+			c.passOther(now, data)
+			return nil
+		}
+		if c.tunnel && c.req.phase == inHead && !c.req.head.Started() && !letter(data[0]) {
+			tell(data)
+			c.passOther(now, data) // no HTTP begins so
+			return nil
+		}
 		if c.req.phase == inBody {
 			_, rest, done, err := c.req.body.Next(data)
 			piece := data[:len(data)-len(rest)]
@@ -165,11 +186,19 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 		raw, rest, err := c.req.head.Next(data)
 		piece := data[:len(data)-len(rest)]
 		data = rest
+		if c.absolute { // only a whole head says whether it belongs here
+			piece = raw
+		}
 		if raw == nil {
 			tell(piece)
 			if err != nil {
+				c.tellPartial()
 				c.refuse(431, "Request Header Fields Too Large", fmt.Sprintf("the request's head is longer than %d bytes", c.config.HeadLimit))
 			}
+			return nil
+		}
+		if c.absolute && !c.belongs(raw) {
+			c.handOver(raw, data)
 			return nil
 		}
 		if c.request(raw, func() { tell(piece) }) {
@@ -187,13 +216,18 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 // answers whether what follows is held until the answer.
 func (c *conn) request(raw []byte, tell func()) (hold bool) {
 	h, err := inspect.ParseRequest(raw)
+	if err != nil && c.tunnel {
+		tell()
+		c.passOther(time.Now(), raw)
+		return false
+	}
 	if err != nil {
 		tell()
 		c.refuse(400, "Bad Request", err.Error())
 		return false
 	}
 	p := pending{method: h.Method, upgrade: h.IsUpgrade()}
-	p.hold = p.upgrade || h.Upgrading()
+	p.hold = p.upgrade || h.Upgrading() || h.Method == "CONNECT"
 	sent := c.config.rewrite(h, c.local)
 	if p.upgrade {
 		c.noteSession(sent)
@@ -208,7 +242,7 @@ func (c *conn) request(raw []byte, tell func()) (hold bool) {
 		c.refuse(421, "Misdirected Request", fmt.Sprintf("wsproxy stands in front of %s and does not answer for the host %q; start it with --allow-host %s if it should", c.config.Target, name, name))
 		return false
 	}
-	if h.Method == "CONNECT" {
+	if h.Method == "CONNECT" && !c.tunnel { // inside a tunnel it asks the proxy at its end
 		c.refuse(405, "Method Not Allowed", "wsproxy is a reverse proxy here and opens no tunnels")
 		return false
 	}
@@ -238,7 +272,7 @@ func (c *conn) request(raw []byte, tell func()) (hold bool) {
 func (c *conn) noteSession(sent []byte) {
 	if h, err := inspect.ParseRequest(sent); err == nil {
 		c.note(inspect.ClientLeg, inspect.ToServer, inspect.NoteSession, inspect.SessionNote{Kind: inspect.NoteSession,
-			Session: inspect.SessionID(c.id) + c.upgrades, Mode: "reverse", URL: c.config.sessionURL(h)})
+			Session: inspect.SessionID(c.id) + c.upgrades, Mode: c.mode, URL: c.config.sessionURL(h)})
 	}
 	c.upgrades++
 }
@@ -260,9 +294,11 @@ func (c *conn) connect() bool {
 	over := c.over.Load()
 	c.upstream = s
 	c.mu.Unlock()
-	c.note(inspect.ServerLeg, inspect.ToServer, inspect.NoteLeg, inspect.LegNote{Kind: inspect.NoteLeg, Leg: inspect.ServerLeg,
-		ConnInfo: inspect.ConnInfo{ID: c.id, Mode: "reverse"}, Server: &inspect.Endpoints{Local: s.LocalAddr().String(), Remote: s.RemoteAddr().String()}})
-	c.note(inspect.ServerLeg, inspect.ToServer, inspect.NotePeer, note)
+	if !c.inside {
+		c.note(inspect.ServerLeg, inspect.ToServer, inspect.NoteLeg, inspect.LegNote{Kind: inspect.NoteLeg, Leg: inspect.ServerLeg,
+			ConnInfo: inspect.ConnInfo{ID: c.id, Mode: c.mode}, Server: &inspect.Endpoints{Local: s.LocalAddr().String(), Remote: s.RemoteAddr().String()}})
+		c.note(inspect.ServerLeg, inspect.ToServer, inspect.NotePeer, note)
+	}
 	if over {
 		s.close()
 		return false
@@ -275,23 +311,35 @@ func (c *conn) connect() bool {
 	return true
 }
 
-// dial dials the server in a goroutine of its own and waits for it: dialling, and
-// TLS more so, wants a deep stack, which up would keep for as long as the
-// connection lasts.
+// dial dials the server apart: dialling, and TLS more so, wants a deep stack, which
+// up would keep for as long as the connection lasts.
 func (c *conn) dial() (s *socket, note inspect.PeerNote, err error) {
+	switch {
+	case c.ready != nil:
+		return c.ready.socket, c.ready.note, c.ready.err
+	case c.inside:
+		s, err = c.server.exchanger.dial()
+		return s, note, err
+	}
+	apart(func() { s, note, err = c.dialer.dial(c.ctx) })
+	return s, note, err
+}
+
+// apart runs f in a goroutine of its own and waits for it: a deep stack does not
+// stay with the caller.
+func apart(f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s, note, err = c.server.dial.dial(c.ctx)
+		f()
 	}()
 	<-done
-	return s, note, err
 }
 
 // writeUp writes to the server. A server that has reset the connection has reset
 // the session.
 func (c *conn) writeUp(p []byte) {
-	if _, err := c.upstream.Write(p); err != nil && !c.isOver() {
+	if _, err := c.upstream.Write(p); err != nil && !c.isOver() && !c.inside { // a pipe's other end tells down
 		c.abort(inspect.ServerLeg, inspect.ToClient, inspect.Rst, writeText(err))
 	}
 }
@@ -309,6 +357,13 @@ func (c *conn) clientEnded(err error, held []byte) {
 		return
 	}
 	how, text := c.client.ending(err)
+	c.tellPartial()
+	if c.wary() {
+		c.fail(untrusted(c.dialer.name, "it left right behind the handshake"))
+	}
+	if c.inside && how == inspect.Fin {
+		c.answers(lingerTime) // a pipe cannot end one way only
+	}
 	if len(held) > 0 && how == inspect.Fin {
 		c.awaitAnswer() // they come before the FIN
 		if c.unhold(held); c.isOver() {
@@ -335,8 +390,12 @@ func (c *conn) refuse(status int, phrase, why string) {
 		return
 	}
 	text := "wsproxy: " + strings.ToUpper(why[:1]) + why[1:] + ".\n"
-	page := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
-		status, phrase, len(text), text)
+	more := ""
+	if c.denied != nil {
+		more = c.denied.header
+	}
+	page := fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\nX-Content-Type-Options: nosniff\r\n%s\r\n%s",
+		status, phrase, len(text), more, text)
 	c.tap(inspect.ClientLeg, inspect.ToClient, time.Now(), []byte(page), marks{})
 	by := time.Now().Add(lingerTime)
 	c.headDeadline(by)

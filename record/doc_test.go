@@ -19,7 +19,7 @@ func TestNotesAreDocumented(t *testing.T) {
 	text := string(b)
 	for kind, note := range map[string]any{
 		inspect.NoteLeg: inspect.LegNote{}, inspect.NoteSession: inspect.SessionNote{}, inspect.NotePeer: inspect.PeerNote{},
-		inspect.NoteEnded: endedNote{}, inspect.NoteGap: inspect.GapNote{}, inspect.NoteRedacted: inspect.RedactedNote{},
+		inspect.NoteEnded: endedNote{}, inspect.NoteFailed: inspect.FailedNote{}, inspect.NoteGap: inspect.GapNote{}, inspect.NoteRedacted: inspect.RedactedNote{},
 		inspect.NoteStopped: inspect.StoppedNote{}, inspect.NoteFinished: struct{}{}, inspect.NoteContinues: struct{}{},
 		inspect.NoteResumed: inspect.ResumedNote{}, inspect.NoteBoundary: inspect.BoundaryNote{}, inspect.NoteSegment: inspect.SegmentNote{},
 	} {

@@ -120,10 +120,13 @@ func sessionWord(s *record.Session) span {
 func sessionPath(s *record.Session) string {
 	switch {
 	case s.Handshake != nil:
-		return visible(s.Handshake.Path())
+		return visible(s.Conn.SessionURL(s.Handshake.Path()))
 	case s.Exchange != nil && s.Exchange.Request != nil:
-		return visible(s.Exchange.Request.Method + " " + s.Exchange.Request.Target)
+		return visible(s.Exchange.Request.Method + " " + s.Conn.URL(s.Exchange.Request.Target))
 	case s.Exchange != nil:
+		if s.Exchange.Error != "" {
+			return visible(s.Exchange.Error)
+		}
 		return "not HTTP"
 	}
 	return ""

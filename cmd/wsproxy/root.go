@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/proxy"
 	"github.com/wsproxy/wsproxy/record"
 )
 
@@ -42,11 +43,15 @@ type rootFlags struct {
 	allowHost []string
 	insecure  bool
 	redact    bool
+
+	forward *proxy.Forward // nil: a reverse proxy
+	socks   []string       // more listeners of a forward proxy
 }
 
 // outputFlags choose how events are shown; every command that shows some has them.
 type outputFlags struct {
 	plain, json, quiet, noColor, exchanges bool
+	filter                                 string
 }
 
 func (o *outputFlags) register(cmd *cobra.Command) {
@@ -56,7 +61,10 @@ func (o *outputFlags) register(cmd *cobra.Command) {
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors")
 	f.BoolVar(&o.noColor, "no-color", false, "use no colours (also: NO_COLOR in the environment)")
 	f.BoolVar(&o.exchanges, "exchanges", false, "print plain HTTP exchanges too, which are counted otherwise")
+	f.StringVar(&o.filter, "filter", "", "print only the frames that `EXPR` chooses, as lines or JSON (wsproxy help filter)")
+	_ = cmd.RegisterFlagCompletionFunc("filter", completeFilter) // fails only for an unknown flag
 	cmd.MarkFlagsMutuallyExclusive("plain", "json", "quiet")
+	cmd.MarkFlagsMutuallyExclusive("filter", "quiet")
 }
 
 func rootCmd() *cobra.Command {
@@ -99,19 +107,25 @@ bytes in their messages. With --listen tcp:// it is the other way round.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd())
+	cmd.AddCommand(forwardCmd(), showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd(), filterHelp())
 	return cmd
 }
 
 func (f *rootFlags) register(cmd *cobra.Command) {
 	f.registerRun(cmd)
+	f.registerRequests(cmd)
 	s := cmd.Flags()
-	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
 	s.StringVar(&f.connectTo, "connect-to", "", "dial `host:port` instead of the target's")
 	s.BoolVar(&f.keepHost, "keep-host", false, "pass the client's Host header on")
 	s.BoolVar(&f.keepOrig, "keep-origin", false, "pass an Origin or Referer that names wsproxy on")
 	s.StringArrayVar(&f.allowHost, "allow-host", nil, "accept requests for this `host` too, repeatable")
-	s.BoolVar(&f.insecure, "insecure", false, "do not verify the target's certificate")
+}
+
+// registerRequests registers what concerns each request, whoever it is for.
+func (f *rootFlags) registerRequests(cmd *cobra.Command) {
+	s := cmd.Flags()
+	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
+	s.BoolVar(&f.insecure, "insecure", false, "do not verify servers' certificates")
 }
 
 // registerRun registers what every run that proxies has, whatever its target.

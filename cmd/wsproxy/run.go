@@ -27,8 +27,8 @@ const grace = 500 * time.Millisecond
 type proxying struct {
 	out, err  io.Writer
 	flags     rootFlags
-	target    *url.URL
-	raw       bool // the clients speak no WebSocket
+	target    *url.URL // nil: a forward proxy
+	raw       bool     // the clients speak no WebSocket
 	listeners []net.Listener
 	server    *proxy.Server
 	recording *recording // nil with --no-record
@@ -65,7 +65,7 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 	}
 	p := &proxying{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), flags: f, target: target, raw: raw}
 	p.notices = &notices{out: p.err}
-	if p.listeners, err = listenOn(f.listen); err != nil {
+	if p.listeners, err = f.open(); err != nil {
 		return nil, err
 	}
 	var tap inspect.Sink
@@ -77,7 +77,7 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 		tap = p.redaction(p.recording.writer)
 	}
 	p.server, err = proxy.New(proxy.Config{
-		Target: target, FromTCP: raw, ConnectTo: f.connectTo, Header: headers,
+		Target: target, Forward: f.forward, FromTCP: raw, ConnectTo: f.connectTo, Header: headers,
 		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
 		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, MaxConns: maxConns(), Tap: tap, Logf: p.notices.logf,
 	})
@@ -168,7 +168,7 @@ func (p *proxying) announce() {
 		return
 	}
 	for _, l := range p.listeners {
-		fmt.Fprintf(p.err, "listening on %s -> %s\n", p.at(l), p.target)
+		fmt.Fprintf(p.err, "listening on %s -> %s\n", p.at(l), p.goal())
 		if !loopback(l.Addr()) {
 			fmt.Fprintf(p.err, "wsproxy: warning: other machines can reach %s\n", l.Addr())
 		}
@@ -192,7 +192,7 @@ func (p *proxying) at(l net.Listener) string {
 	switch {
 	case p.raw:
 		return "tcp://" + l.Addr().String()
-	case p.target.Scheme == "tcp":
+	case p.target != nil && p.target.Scheme == "tcp":
 		return "ws://" + l.Addr().String()
 	}
 	return openURL(l)
@@ -205,7 +205,9 @@ func (p *proxying) view() *view {
 		v.path, v.live = p.recording.path, p.recording.writer.Watch()
 	}
 	v.options = ui.Options{Title: p.title(), Status: p.status}
-	if s := p.target.Scheme; s == "http" || s == "https" {
+	if p.target == nil {
+		v.options.Open = "set HTTP_PROXY and HTTPS_PROXY to http://" + reachable(p.listeners[0].Addr())
+	} else if s := p.target.Scheme; s == "http" || s == "https" {
 		v.options.Open = "open http://" + reachable(p.listeners[0].Addr()) + "/ → " + p.target.String()
 	}
 	return v
@@ -213,7 +215,15 @@ func (p *proxying) view() *view {
 
 // title says in a few words what is proxied.
 func (p *proxying) title() string {
-	return p.listeners[0].Addr().String() + " → " + p.target.String()
+	return p.listeners[0].Addr().String() + " → " + p.goal()
+}
+
+// goal says where the traffic goes.
+func (p *proxying) goal() string {
+	if p.target == nil {
+		return "wherever clients ask (forward proxy)"
+	}
+	return p.target.String()
 }
 
 // status is what the screen says of the proxy and its recording.

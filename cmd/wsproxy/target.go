@@ -82,6 +82,8 @@ func fromTCP(listen []string, target *url.URL) (bool, error) {
 		return false, nil
 	case raw < len(listen):
 		return false, usagef("start a wsproxy for each", "listeners of tcp:// and others do not go together")
+	case target == nil:
+		return false, usagef("wsproxy --listen tcp://127.0.0.1:5900 wss://host/path", "a listener of tcp:// stands in front of one target")
 	case target.Scheme != "ws" && target.Scheme != "wss":
 		return false, usagef("wsproxy --listen tcp://127.0.0.1:5900 wss://host/path", "behind a listener of tcp:// stands a target of ws:// or wss://, not %s://", target.Scheme)
 	}

@@ -24,12 +24,13 @@ var arrows = map[string][]string{
 	"record":          {"inspect", "inspect/filter"},
 	"record/export":   {"record", "cassette", "inspect"},
 	"proxy":           {"inspect"},
+	"proxy/ca":        {},
 	"proxy/rule":      {"proxy", "inspect", "inspect/filter"},
 	"cassette":        {"inspect"},
 	"replay":          {"cassette", "record", "proxy", "inspect"},
 	"ui":              {"ui/plain", "record", "inspect", "inspect/explain", "inspect/lint", "inspect/decode", "inspect/filter"},
 	"ui/plain":        {"record", "inspect", "inspect/explain", "inspect/lint", "inspect/decode", "inspect/filter"},
-	"cmd/wsproxy": {"ui", "ui/plain", "replay", "cassette", "record", "record/export", "proxy", "proxy/rule",
+	"cmd/wsproxy": {"ui", "ui/plain", "replay", "cassette", "record", "record/export", "proxy", "proxy/ca", "proxy/rule",
 		"inspect", "inspect/explain", "inspect/lint", "inspect/decode", "inspect/filter", "internal/wstest"},
 	"internal/archtest": {},
 	"internal/wstest":   {"inspect"},
@@ -44,7 +45,7 @@ var testArrows = []string{"internal/wstest", "inspect", "inspect/lint"}
 const pureRoot = "inspect"
 
 // pureLibraries are the modules that code in the pure tree may import.
-var pureLibraries = []string{"github.com/klauspost/compress/flate"}
+var pureLibraries = []string{"github.com/klauspost/compress/flate", "github.com/expr-lang/expr"}
 
 // impureImports are packages of the standard library that reach out.
 var impureImports = []string{"net", "net/http", "os", "os/exec", "os/signal", "syscall", "crypto/rand", "crypto/tls", "log", "log/slog", "sync/atomic"}

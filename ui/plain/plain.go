@@ -14,14 +14,16 @@ import (
 	"unicode/utf8"
 
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/inspect/filter"
 )
 
 // Options choose what is printed.
 type Options struct {
-	JSON      bool // one JSON object an event
-	Color     bool // arrows and findings in colour
-	Exchanges bool // plain HTTP exchanges too, which are only counted otherwise
-	Quiet     bool // nothing but the Summary
+	JSON      bool           // one JSON object an event
+	Color     bool           // arrows and findings in colour
+	Exchanges bool           // plain HTTP exchanges too, which are only counted otherwise
+	Quiet     bool           // nothing but the Summary
+	Filter    *filter.Filter // nothing but the frames that it wants; nil: everything
 }
 
 // Printer prints events as an inspect.Inspector emits them. Its methods may be
@@ -34,12 +36,13 @@ type Printer struct {
 	wait    *inspect.Frame            // its message follows and is printed with it
 	found   []inspect.Finding         // of that frame
 	message *inspect.Message
+	chosen  *choice // nil: everything is printed
 	sum     Summary
 }
 
 // New makes a Printer that writes to w.
 func New(w io.Writer, o Options) *Printer {
-	return &Printer{out: bufio.NewWriter(w), options: o, numbers: map[inspect.SessionID]int{}}
+	return &Printer{out: bufio.NewWriter(w), options: o, numbers: map[inspect.SessionID]int{}, chosen: newChoice(o.Filter)}
 }
 
 // summaryLimit bounds the data that a line shows, in bytes.
@@ -61,6 +64,7 @@ func (p *Printer) Event(_ *inspect.Conn, e inspect.Event) {
 		m.Data = append([]byte(nil), e.Data[:min(len(e.Data), p.keep())]...)
 		if p.wait != nil && e.Last == p.wait.N {
 			p.message = &m
+			p.chosen.message(p.wait, e)
 		}
 	case *inspect.Finding:
 		p.sum.Findings++
@@ -72,6 +76,7 @@ func (p *Printer) Event(_ *inspect.Conn, e inspect.Event) {
 		p.finding(e)
 	default:
 		p.settle()
+		p.chosen.session(p.number, e)
 		p.other(e)
 	}
 }
@@ -93,10 +98,10 @@ func (p *Printer) other(e inspect.Event) {
 		for _, x := range h.Ext {
 			ext = append(ext, x.String())
 		}
-		p.put(entry{Time: e.Time, Session: p.number(e.Session), Event: "open", Status: 101, Path: h.Path(),
+		p.put(entry{Time: e.Time, Session: p.number(e.Session), Event: "open", Status: 101, Path: e.Conn.SessionURL(h.Path()),
 			Subprotocol: h.Subprotocol, Extensions: strings.Join(ext, ", ")})
 	case *inspect.Refused:
-		r := entry{Time: e.Time, Session: p.number(e.Session), Event: "refused", Path: e.Handshake.Path(), Text: e.Reason}
+		r := entry{Time: e.Time, Session: p.number(e.Session), Event: "refused", Path: e.Conn.SessionURL(e.Handshake.Path()), Text: e.Reason}
 		if e.Handshake.Response != nil {
 			r.Status = e.Handshake.Response.Status
 		}
@@ -119,7 +124,7 @@ func (p *Printer) exchange(e *inspect.Exchange) {
 	}
 	r := entry{Time: e.Time, Event: "http", Text: e.Error, Up: e.Up.Size, Down: e.Down.Size}
 	if e.Request != nil {
-		r.Method, r.Path = e.Request.Method, e.Request.Target
+		r.Method, r.Path = e.Request.Method, e.Conn.URL(e.Request.Target)
 	}
 	if e.Response != nil {
 		r.Status = e.Response.Status
@@ -157,8 +162,11 @@ func (p *Printer) settle() {
 	for i := range p.found {
 		r.Findings = append(r.Findings, findingOf(&p.found[i]))
 	}
+	wanted := p.chosen.frame(f, p.found)
 	p.wait, p.message, p.found = nil, nil, nil
-	p.put(r)
+	if wanted {
+		p.write(r)
+	}
 }
 
 func flags(f *inspect.Frame) string {
@@ -175,7 +183,14 @@ func flags(f *inspect.Frame) string {
 	return strings.Join(all, " ")
 }
 
+// put prints what is no frame; a filter wants frames only.
 func (p *Printer) put(r entry) {
+	if p.chosen == nil {
+		p.write(r)
+	}
+}
+
+func (p *Printer) write(r entry) {
 	if p.options.Quiet {
 		return
 	}

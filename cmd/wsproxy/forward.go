@@ -1,0 +1,138 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/wsproxy/wsproxy/proxy"
+	"github.com/wsproxy/wsproxy/proxy/ca"
+)
+
+// forwardFlags are those that every forward proxy has, beside a run's.
+type forwardFlags struct {
+	passThrough, only, allow []string
+	auth                     string
+}
+
+func (f *forwardFlags) register(cmd *cobra.Command) {
+	s := cmd.Flags()
+	s.StringArrayVar(&f.passThrough, "pass-through", nil, "leave hosts of this `pattern` alone: neither looked at nor recorded, repeatable ('*.bank.example')")
+	s.StringArrayVar(&f.only, "only", nil, "look at hosts of this `pattern` only, repeatable")
+	s.StringArrayVar(&f.allow, "allow", nil, "let clients of this `address` or network come too, repeatable (192.168.1.0/24)")
+	s.StringVar(&f.auth, "auth", "", "ask each client for this `user:password`")
+}
+
+func forwardCmd() *cobra.Command {
+	var run rootFlags
+	var f forwardFlags
+	cmd := &cobra.Command{
+		Use:   "forward",
+		Short: "An HTTP and SOCKS proxy for clients whose URL cannot be changed",
+		Long: `Listen as an HTTP proxy: for clients that are told to use it rather than given
+another URL. ws:// and http:// pass in absolute-form and through CONNECT; wss:// and
+https:// are taken apart with certificates of wsproxy's own CA, which clients must
+trust (wsproxy ca). What speaks neither goes on as it is.`,
+		Example: `  wsproxy forward
+  HTTPS_PROXY=http://127.0.0.1:8080 curl --cacert "$(wsproxy ca path)" https://example.com/
+  wsproxy forward --pass-through '*.bank.example' --socks 127.0.0.1:1080`,
+		Args: exactly(0, "no arguments; to stand in front of one server: wsproxy ws://localhost:3000"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var err error
+			if run.forward, err = f.forward(); err != nil {
+				return err
+			}
+			authority, err := openCA()
+			if err != nil {
+				return err
+			}
+			run.forward.Leaf = authority.Leaf
+			run.output.exchanges = true
+			p, err := startProxy(cmd, run, nil)
+			if err != nil {
+				return err
+			}
+			if !run.output.quiet {
+				fmt.Fprintf(p.err, "clients must trust %s (wsproxy ca env prints how)\n", authority.Path())
+			}
+			return p.watchUntilEnd(cmd.Context())
+		},
+	}
+	run.registerRun(cmd)
+	run.registerRequests(cmd)
+	f.register(cmd)
+	cmd.Flags().StringArrayVar(&run.socks, "socks", nil, "`host:port` to take SOCKS5 clients on, repeatable")
+	return cmd
+}
+
+// forward reads the flags.
+func (f *forwardFlags) forward() (*proxy.Forward, error) {
+	to := &proxy.Forward{Auth: f.auth}
+	if f.auth != "" {
+		if user, password, ok := strings.Cut(f.auth, ":"); !ok || user == "" || password == "" {
+			return nil, usagef("--auth user:password", "--auth takes user:password")
+		}
+	}
+	for _, p := range f.passThrough {
+		to.PassThrough = append(to.PassThrough, proxy.Pattern(p))
+	}
+	for _, p := range f.only {
+		to.Only = append(to.Only, proxy.Pattern(p))
+	}
+	for _, a := range f.allow {
+		p, err := parsePrefix(a)
+		if err != nil {
+			return nil, usagef("--allow 192.168.1.0/24", "--allow %q is neither an address nor a network", a)
+		}
+		to.Allow = append(to.Allow, p)
+	}
+	return to, nil
+}
+
+// openCA opens the user's certificate authority, or makes it.
+func openCA() (*ca.Authority, error) {
+	dir, err := ca.Dir()
+	if err != nil {
+		return nil, failf("set HOME or WSPROXY_CA_DIR", "%v", err)
+	}
+	a, err := ca.Open(dir)
+	if err != nil {
+		return nil, failf("WSPROXY_CA_DIR names another folder", "the certificate authority cannot be used: %v", err)
+	}
+	return a, nil
+}
+
+// parsePrefix reads an address or a network.
+func parsePrefix(s string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	return netip.ParsePrefix(s)
+}
+
+// open opens the listeners. A forward proxy that other machines can reach is a
+// hole in the network, so it wants to be told whom to let in.
+func (f *rootFlags) open() ([]net.Listener, error) {
+	all, err := listenOn(f.listen)
+	if err != nil || f.forward == nil {
+		return all, err
+	}
+	if len(f.socks) > 0 {
+		more, err := listenOn(f.socks)
+		if err != nil {
+			closeAll(all)
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	for _, l := range all {
+		if !loopback(l.Addr()) && len(f.forward.Allow) == 0 && f.forward.Auth == "" {
+			closeAll(all)
+			return nil, usagef("--allow 192.168.1.0/24 lets a network in, --auth user:password whoever knows it",
+				"other machines could use the proxy at %s, and so reach what only this machine should", l.Addr())
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,340 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/wsproxy/wsproxy/inspect"
+)
+
+// Forward is what a forward proxy needs beside: its clients name their servers, in
+// absolute-form, by CONNECT or by SOCKS5.
+type Forward struct {
+	// Leaf answers a certificate for a host, alike to the server's own, which is
+	// nil if that is not known. It may be called by several goroutines.
+	Leaf func(host string, mirror *x509.Certificate) (*tls.Certificate, error)
+
+	PassThrough []Pattern      // hosts whose traffic goes on untouched and unseen
+	Only        []Pattern      // if there are any: all other hosts' does
+	Allow       []netip.Prefix // clients that may come, beside this machine's own
+	Auth        string         // user:password that each client must know; empty: none
+}
+
+// Pattern names hosts: a name in which each * stands for anything, and perhaps a
+// port.
+type Pattern string
+
+// Matches says that the pattern names the host.
+func (p Pattern) Matches(host, port string) bool {
+	name, only := strings.ToLower(string(p)), ""
+	if h, n, err := net.SplitHostPort(name); err == nil {
+		name, only = h, n
+	}
+	return (only == "" || only == "*" || only == port) && glob(strings.Trim(name, "[]"), hostOnly(host))
+}
+
+// glob says that s is the pattern with something for each *.
+func glob(pattern, s string) bool {
+	first, rest, star := strings.Cut(pattern, "*")
+	if !star {
+		return pattern == s
+	}
+	s, ok := strings.CutPrefix(s, first)
+	for ; ok; s = s[1:] {
+		if glob(rest, s) {
+			return true
+		}
+		if s == "" {
+			break
+		}
+	}
+	return false
+}
+
+// passes says that a host's traffic is nobody's business, and by which flag.
+func (f *Forward) passes(host, port string) (flag string) {
+	for _, p := range f.PassThrough {
+		if p.Matches(host, port) {
+			return "--pass-through " + string(p)
+		}
+	}
+	for _, p := range f.Only {
+		if p.Matches(host, port) {
+			return ""
+		}
+	}
+	if len(f.Only) > 0 {
+		return "--only"
+	}
+	return ""
+}
+
+// admits says that a client may come.
+func (f *Forward) admits(client net.Addr) bool {
+	a, err := netip.ParseAddrPort(client.String())
+	if err != nil {
+		return false
+	}
+	ip := a.Addr().Unmap().WithZone("")
+	if ip.IsLoopback() || len(f.Allow) == 0 {
+		return true
+	}
+	for _, p := range f.Allow {
+		if p.Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// authorized says that a request carries the password (RFC 7617).
+func (f *Forward) authorized(h *inspect.Head) bool {
+	if f.Auth == "" {
+		return true
+	}
+	scheme, coded, _ := strings.Cut(h.Get("Proxy-Authorization"), " ")
+	given, err := base64.StdEncoding.DecodeString(strings.TrimSpace(coded))
+	return err == nil && strings.EqualFold(scheme, "Basic") && f.knows(given)
+}
+
+// knows compares a password in a time that tells nothing of it.
+func (f *Forward) knows(given []byte) bool {
+	a, b := sha256.Sum256(given), sha256.Sum256([]byte(f.Auth))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// edge is a connection of a forward proxy's client. Its first request says where
+// it goes: by CONNECT or SOCKS into a tunnel, which is one conn, or in
+// absolute-form, where each server makes another conn.
+type edge struct {
+	server *Server
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	client *socket // set by run alone, which may read it without mu
+	conn   *conn   // the one that is relayed now
+	past   Stats   // of those before it
+	over   bool
+}
+
+func newEdge(s *Server, tcp *net.TCPConn) *edge {
+	e := &edge{server: s, client: plain(tcp)}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	return e
+}
+
+// run serves the client until it, or who it talks to, has enough.
+func (e *edge) run() {
+	defer e.cancel()
+	defer e.client.close()
+	f := e.server.config.Forward
+	if !f.admits(e.client.RemoteAddr()) {
+		e.fail("", inspect.Self, "", fmt.Sprintf("a client at %s is not allowed here; --allow %s lets it in", e.client.RemoteAddr(), hostOnly(e.client.RemoteAddr().String())))
+		return
+	}
+	for goesOn := true; goesOn; {
+		goesOn = e.next()
+	}
+}
+
+// errEnough is the end of a client that wants nothing more.
+var errEnough = errors.New("the client ended")
+
+// next takes the client's next request where it wants to go, and says whether it
+// may ask for more.
+func (e *edge) next() bool {
+	_ = e.client.SetReadDeadline(time.Time{}) // a closed socket tells with the read
+	raw, first, err := e.head()
+	var long *inspect.HeadTooLong
+	switch {
+	case errors.Is(err, errEnough):
+		return false
+	case errors.As(err, &long):
+		e.deny(denial{status: 431, phrase: "Request Header Fields Too Large", why: fmt.Sprintf("the request's head is longer than %d bytes", long.Limit)})
+		return false
+	case err != nil:
+		e.deny(denial{status: 408, phrase: "Request Timeout", why: fmt.Sprintf("the request's head did not end within %v", e.server.config.HeadTimeout)})
+		return false
+	case first == recordHandshake:
+		e.fail("", inspect.Self, "", "a client speaks TLS to the proxy's port, which is plain: a proxy's URL begins with http://, also for https and wss")
+		return false
+	case first == socksVersion:
+		e.socks()
+		return false
+	}
+	return e.request(raw)
+}
+
+// What the first byte of a client that speaks no HTTP is.
+const (
+	recordHandshake = 22 // RFC 8446 section 5.1
+	socksVersion    = 5  // RFC 1928 section 3
+)
+
+// head waits for a request's head, or for a first byte that is no letter. What was
+// read stands in the client's socket for whoever reads it next.
+func (e *edge) head() (raw []byte, first byte, err error) {
+	in := newIntake(e.client)
+	defer in.release()
+	scan := inspect.HeadScanner{Limit: e.server.config.HeadLimit}
+	var all []byte
+	defer func() { e.client.ahead = all }()
+	for {
+		data, err := in.next()
+		if len(data) > 0 && all == nil {
+			_ = e.client.SetReadDeadline(time.Now().Add(e.server.config.HeadTimeout)) // as above
+		}
+		all = append(all, data...)
+		if len(all) > 0 && (all[0] == recordHandshake || all[0] == socksVersion) {
+			return nil, all[0], nil
+		}
+		raw, _, tooLong := scan.Next(data)
+		switch {
+		case raw != nil:
+			return bytes.Clone(raw), 0, nil
+		case tooLong != nil:
+			return nil, 0, tooLong
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, 0, err
+		case err != nil:
+			return nil, 0, errEnough
+		}
+	}
+}
+
+// request takes one request where it wants to go.
+func (e *edge) request(raw []byte) (goesOn bool) {
+	f := e.server.config.Forward
+	h, err := inspect.ParseRequest(raw)
+	if err != nil {
+		e.deny(denial{status: 400, phrase: "Bad Request", why: err.Error()})
+		return false
+	}
+	if !f.authorized(h) {
+		e.deny(denial{status: 407, phrase: "Proxy Authentication Required", header: "Proxy-Authenticate: Basic realm=\"wsproxy\"\r\n",
+			why: "this proxy wants a user and a password (--auth): http://user:password@" + e.client.LocalAddr().String()})
+		return false
+	}
+	if h.Method == "CONNECT" {
+		e.connect(h)
+		return false
+	}
+	target := absoluteTarget(h)
+	if target == nil {
+		e.deny(denial{status: 400, phrase: "Bad Request", why: fmt.Sprintf("%.200q names no server. This is a forward proxy: clients are told to use it (HTTP_PROXY=http://%s). To stand in front of one server: wsproxy ws://localhost:3000", h.Target, e.client.LocalAddr())})
+		return false
+	}
+	r, err := e.server.forward(target)
+	if err != nil {
+		e.deny(denial{status: 400, phrase: "Bad Request", why: err.Error()})
+		return false
+	}
+	r.absolute, r.inside = true, !h.Upgrading()
+	r.config.absolute = !r.inside
+	if flag := f.passes(target.Hostname(), target.Port()); flag != "" {
+		e.passing(target.Host, flag)
+		r.silent, r.opaque, r.via = true, true, "HTTP "+target.Host
+	}
+	return e.relay(r)
+}
+
+// relay relays the client's connection on a route, and says whether it goes on
+// with another.
+func (e *edge) relay(r route) (goesOn bool) {
+	c := newConn(e.server, e.client, r)
+	e.mu.Lock()
+	if e.over {
+		e.mu.Unlock()
+		if r.ready != nil && r.ready.socket != nil {
+			r.ready.socket.close()
+		}
+		return false
+	}
+	e.conn = c
+	e.mu.Unlock()
+	c.run()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.count(&e.past)
+	e.conn = nil
+	e.client.ahead = c.handed
+	return c.handed != nil && !e.over
+}
+
+// deny answers the client's request itself.
+func (e *edge) deny(d denial) {
+	e.server.config.Logf("%s: %s", e.client.RemoteAddr(), d.why)
+	r := e.server.elsewhere()
+	r.denied = &d
+	e.relay(r)
+}
+
+// fail ends a client's connection without an answer that it would understand.
+func (e *edge) fail(via string, how inspect.End, text, why string) {
+	r := e.server.elsewhere()
+	r.via, r.opaque, r.failure = via, true, &failure{how: how, text: text, why: why}
+	e.relay(r)
+}
+
+// passing says once for each host that nobody looks at it.
+func (e *edge) passing(host, flag string) {
+	e.server.sayOnce(fmt.Sprintf("%s passes through untouched (%s)", host, flag))
+}
+
+func (e *edge) idle() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.conn == nil || e.conn.idle()
+}
+
+func (e *edge) stop(why string) {
+	e.mu.Lock()
+	e.over = true
+	c, client := e.conn, e.client
+	e.mu.Unlock()
+	if c != nil {
+		c.stop(why)
+	}
+	e.cancel()
+	client.close()
+}
+
+func (e *edge) count(st *Stats) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	st.Sessions += e.past.Sessions
+	for d := range st.Bytes {
+		st.Bytes[d] += e.past.Bytes[d]
+	}
+	if e.conn != nil {
+		e.conn.count(st)
+	}
+}
+
+// saidLimit bounds what is remembered to have been said.
+const saidLimit = 1000
+
+// sayOnce says what would else be said for each connection of an impatient client.
+func (s *Server) sayOnce(text string) {
+	s.mu.Lock()
+	said := s.said[text] || len(s.said) >= saidLimit
+	s.said[text] = true
+	s.mu.Unlock()
+	if !said {
+		s.config.Logf("%s", text)
+	}
+}
