@@ -74,10 +74,15 @@ func rootCmd() *cobra.Command {
 		Short: "A man-in-the-middle debugging proxy for WebSockets",
 		Long: `wsproxy listens, passes every byte between clients and TARGET on unchanged, and
 shows each frame. TARGET is the server's URL: ws, wss, http or https. What passed
-is recorded as pcapng, which Wireshark opens and wsproxy show reads.`,
+is recorded as pcapng, which Wireshark opens and wsproxy show reads.
+
+A TARGET of tcp:// makes a bridge: clients speak WebSocket, the server gets the
+bytes in their messages. With --listen tcp:// it is the other way round.`,
 		Example: `  wsproxy ws://localhost:3000
   wsproxy --listen 127.0.0.1:9001 --plain --record a.pcapng ws://127.0.0.1:9000
-  wsproxy --header 'Authorization: Bearer x' wss://api.example.com/v1`,
+  wsproxy --header 'Authorization: Bearer x' wss://api.example.com/v1
+  wsproxy tcp://localhost:5900
+  wsproxy --listen tcp://127.0.0.1:5900 wss://vnc.example.com/websockify`,
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
