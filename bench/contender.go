@@ -17,12 +17,14 @@ type contender struct {
 	version []string
 	start   func(ctx context.Context, p place) (*process, error)
 	tls     bool     // it can end TLS for the client
+	bridge  bool     // it is one, and stands in front of an echo of bytes
 	without []string // workloads that take it too long
 }
 
 // place is where a contender is to stand.
 type place struct {
 	target  string // host:port of the server
+	scheme  string // of its URL
 	wsproxy string // the binary
 	dir     string // for its files, empty
 	tls     bool   // on the client's leg
@@ -43,6 +45,10 @@ var contenders = []contender{
 	{name: "mitmdump", about: "mitmdump --mode reverse", program: "mitmdump", version: []string{"--version"}, start: startMitmdump, tls: true,
 		// What is pushed it takes in as fast as it comes, and is minutes behind with passing it on.
 		without: []string{"W4", "W5-9000", "W8"}},
+	{name: "gorilla-bridge", about: "a bridge to TCP with gorilla/websocket", start: startSelf("gorilla-bridge"), bridge: true},
+	{name: "wsproxy-bridge-no-record", about: "wsproxy --no-record tcp://", start: startWsproxy("--no-record"), bridge: true},
+	{name: "wsproxy-bridge", about: "wsproxy --quiet tcp://, with its temporary recording", start: startWsproxy("--quiet"), bridge: true},
+	{name: "websockify", about: "websockify, without numpy unless that is installed", program: "websockify", start: startWebsockify, bridge: true},
 }
 
 // installed says whether its program is here.
@@ -109,7 +115,7 @@ func startScreen(ctx context.Context, p place) (*process, error) {
 }
 
 func wsproxyCommand(p place, args []string) *exec.Cmd {
-	cmd := exec.Command(p.wsproxy, append(args, "ws://"+p.target)...)
+	cmd := exec.Command(p.wsproxy, append(args, p.scheme+"://"+p.target)...)
 	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+p.dir, "HOME="+p.dir)
 	return cmd
 }

@@ -40,6 +40,10 @@ var goals = []goal{
 	{"wsproxy", "W5-9000", each1, "", 16, false},
 	{"wsproxy", "W5-deflate", each1, "", 24, false},
 	{"wsproxy", "W5-tls", each1, "", 64, false},
+	{"wsproxy-bridge", "B1", rate, "gorilla-bridge", 0.85, true},
+	{"wsproxy-bridge", "B2", bandwidth, "gorilla-bridge", 0.85, true},
+	{"wsproxy-bridge", "B1", rate, "websockify", 5, true},
+	{"wsproxy-bridge", "B2", bandwidth, "websockify", 5, true},
 	{"wsproxy", "W8", growth, "", 1024, false},
 }
 

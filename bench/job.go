@@ -19,6 +19,7 @@ type job struct {
 	Size    int
 	Flight  int // messages under way on a connection
 	Deflate bool
+	Flow    bool          // what comes back is cut into frames as anyone likes
 	Warm    time.Duration // before the measured window
 	For     time.Duration // the window
 	Rate    float64       // messages a second on each connection; 0: as they come back
@@ -100,7 +101,11 @@ func (j *job) open(path string, want content) (*stream, error) {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
-	return &stream{Conn: c, check: checker{want: want}, buf: make([]byte, firstBuffer), first: rest}, nil
+	check := checker{want: want}
+	if j.Flow {
+		check.size = j.Size
+	}
+	return &stream{Conn: c, check: check, buf: make([]byte, firstBuffer), first: rest}, nil
 }
 
 // read reads what there is and feeds it to the checker.

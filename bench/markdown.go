@@ -73,9 +73,10 @@ func (r *report) columns(w workload) []column {
 			return fmt.Sprintf("%.2f (%.2f–%.2f)", x.Median, x.Min, x.Max)
 		}}
 	}
-	cols := []column{number(w.main), times(w.main, "tcpcopy"), times(w.main, "direct")}
+	to := w.comparing()
+	cols := []column{number(w.main), times(w.main, to[0]), times(w.main, to[1])}
 	for _, m := range w.also {
-		cols = append(cols, times(m, "tcpcopy"))
+		cols = append(cols, times(m, to[0]))
 	}
 	for _, m := range metrics {
 		if m.name != w.main.name && r.known(m, w) {

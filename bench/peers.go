@@ -10,6 +10,14 @@ import (
 // The proxies of others, set up for throughput as their manuals advise: HTTP/1.1 and
 // the upgrade passed on, no access log, time limits out of the way.
 
+func startWebsockify(ctx context.Context, p place) (*process, error) {
+	addr, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	return startAt(ctx, exec.Command("websockify", addr, p.target), addr, false)
+}
+
 func startNginx(ctx context.Context, p place) (*process, error) {
 	addr, err := freePort()
 	if err != nil {

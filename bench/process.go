@@ -48,8 +48,9 @@ func startAnnouncing(ctx context.Context, cmd *exec.Cmd) (*process, error) {
 			p.errors.add(lines.Text())
 			if _, at, ok := strings.Cut(lines.Text(), "listening on "); ok {
 				at, _, _ = strings.Cut(at, " ")
+				_, at, _ = strings.Cut(at, "://")
 				select {
-				case addr <- strings.TrimPrefix(strings.TrimPrefix(at, "http://"), "https://"):
+				case addr <- at:
 				default:
 				}
 			}

@@ -77,12 +77,12 @@ func (r *report) against(m metric, workload, contender, to string) (ratio, bool)
 	return ratio{workload, contender, m.name, to, s}, true
 }
 
-// ratios compares everything with tcpcopy and with direct.
+// ratios compares everything with what its workload is compared with.
 func (r *report) ratios() []ratio {
 	var all []ratio
 	for _, w := range r.workloads {
 		for _, c := range r.contenders {
-			for _, to := range []string{"tcpcopy", "direct"} {
+			for _, to := range w.comparing() {
 				if to != c.name {
 					all = append(all, r.compare(w.name, c.name, to)...)
 				}

@@ -26,6 +26,10 @@ func play(role string, args []string) error {
 		return playListener(func(l net.Listener) error { return copyProxy(l, args[0]) })
 	case "gorilla":
 		return playListener(func(l net.Listener) error { return gorillaProxy(l, args[0]) })
+	case "gorilla-bridge":
+		return playListener(func(l net.Listener) error { return gorillaBridge(l, args[0]) })
+	case "bytes":
+		return playListener(echoBytes)
 	case "relay":
 		return playRelay(args)
 	}

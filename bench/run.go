@@ -23,6 +23,7 @@ type run struct {
 	wsproxy    string
 	cert       string
 	server     *process
+	bytes      *process // echoes bytes, for bridges; nil: none is measured
 	workloads  []workload
 	contenders []contender
 	missing    []string // contenders that are not installed
@@ -56,7 +57,12 @@ func newRun(ctx context.Context, o options) (*run, error) {
 		return nil, errors.Join(fmt.Errorf("building wsproxy: %w\n%s", err, out), os.RemoveAll(r.dir))
 	}
 	if r.cert, err = makeCertificate(r.dir); err == nil {
-		r.server, err = startServer(ctx)
+		r.server, err = startServer(ctx, "server")
+	}
+	if err == nil && slices.ContainsFunc(r.workloads, func(w workload) bool { return w.bridge }) {
+		if r.bytes, err = startServer(ctx, "bytes"); err != nil {
+			r.server.stop()
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(r.dir))
@@ -64,8 +70,8 @@ func newRun(ctx context.Context, o options) (*run, error) {
 	return r, nil
 }
 
-func startServer(ctx context.Context) (*process, error) {
-	cmd, err := self("server")
+func startServer(ctx context.Context, role string) (*process, error) {
+	cmd, err := self(role)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +95,7 @@ func (r *run) choose() error {
 		}
 	}
 	if len(r.workloads) == 0 || len(r.contenders) == 0 || r.options.rounds < 1 {
-		return errors.New("nothing is chosen: workloads are W1 to W8, contenders are named in the table of a whole run")
+		return errors.New("nothing is chosen: workloads are W1 to W8, B1 and B2, contenders are named in the table of a whole run")
 	}
 	return nil
 }
@@ -97,6 +103,9 @@ func (r *run) choose() error {
 // close stops the server and removes what the run has written.
 func (r *run) close() {
 	r.server.stop()
+	if r.bytes != nil {
+		r.bytes.stop()
+	}
 	_ = os.RemoveAll(r.dir) // it lies in a cache
 }
 
@@ -113,7 +122,7 @@ func (r *run) all(ctx context.Context) (*report, error) {
 			}
 			for i := range r.contenders {
 				c := r.contenders[(i+round)%len(r.contenders)]
-				if slices.Contains(c.without, w.name) || w.tls && !c.tls {
+				if slices.Contains(c.without, w.name) || w.tls && !c.tls || w.bridge != c.bridge {
 					continue
 				}
 				if ctx.Err() != nil {
@@ -180,9 +189,13 @@ func (r *run) measure(ctx context.Context, w workload, c contender, got *cell) e
 	if w.tls {
 		j.CA = r.cert
 	}
+	scheme := "ws"
+	if w.bridge {
+		j.Addr, scheme = r.bytes.addr, "tcp"
+	}
 	var proxy *process
 	if c.start != nil {
-		proxy, err = c.start(ctx, place{target: r.server.addr, wsproxy: r.wsproxy, dir: dir, tls: w.tls, cert: r.cert})
+		proxy, err = c.start(ctx, place{target: j.Addr, scheme: scheme, wsproxy: r.wsproxy, dir: dir, tls: w.tls, cert: r.cert})
 		if err != nil {
 			return err
 		}

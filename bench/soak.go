@@ -94,7 +94,7 @@ func (s *soak) start(ctx context.Context) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.run.contenders[0].start(ctx, place{target: s.run.server.addr, wsproxy: s.run.wsproxy, dir: dir})
+	return s.run.contenders[0].start(ctx, place{target: s.run.server.addr, scheme: "ws", wsproxy: s.run.wsproxy, dir: dir})
 }
 
 // fresh counts the goroutines of a wsproxy through which one session has gone.
@@ -123,7 +123,7 @@ func (s *soak) goroutines(p *process) int {
 // round is each kind of load once.
 func (s *soak) round(ctx context.Context) error {
 	for _, w := range workloads {
-		if w.tls || w.job.Conns > 1000 {
+		if w.tls || w.bridge || w.job.Conns > 1000 {
 			continue
 		}
 		j := w.job

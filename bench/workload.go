@@ -13,6 +13,7 @@ type workload struct {
 	job    job
 	spin   bool // cores are kept from halting
 	tls    bool // on the client's leg
+	bridge bool // the server speaks no WebSocket: it echoes bytes
 	rounds int  // at most; 0: all
 	main   metric
 	also   []metric // that are compared too
@@ -66,8 +67,20 @@ var workloads = []workload{
 		job: job{Kind: "churn", Conns: 16, Size: 128, Warm: warm}},
 	{name: "W7", about: "32 connections, 1 KiB JSON with permessage-deflate, 64 in flight on each", main: rate, also: []metric{p99, cpu},
 		job: job{Kind: "echo", Conns: 32, Size: 1 << 10, Flight: 64, Deflate: true, Warm: warm}},
+	{name: "B1", about: "bridge: 32 connections, 128 B to a TCP server and back, 64 in flight on each", main: rate, also: []metric{p99, cpu}, bridge: true,
+		job: job{Kind: "echo", Conns: 32, Size: 128, Flight: 64, Flow: true, Warm: warm}},
+	{name: "B2", about: "bridge: 4 connections, 1 MiB to a TCP server and back, 2 in flight on each", main: bandwidth, also: []metric{p99, cpu}, bridge: true,
+		job: job{Kind: "echo", Conns: 4, Size: 1 << 20, Flight: 2, Flow: true, Warm: warm}},
 	{name: "W8", about: "a client that reads nothing for 3 s while 16 KiB messages are pushed", main: growth, rounds: 2,
 		job: job{Kind: "stall", Conns: 1, Size: 16 << 10, Warm: 500 * time.Millisecond}},
+}
+
+// comparing are the contenders that a workload's ratios are to.
+func (w workload) comparing() []string {
+	if w.bridge {
+		return []string{"gorilla-bridge", "websockify"}
+	}
+	return []string{"tcpcopy", "direct"}
 }
 
 // chosen answers whether a comma-separated list names it, or the part before a dash;

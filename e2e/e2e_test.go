@@ -218,10 +218,17 @@ func home(t *testing.T) []string {
 func startProxy(t *testing.T, args ...string) *proxied {
 	t.Helper()
 	p := &proxied{process: start(t, home(t), program, append([]string{"--listen", "127.0.0.1:0"}, args...)...)}
-	said := p.stderr.wait(t, "ready\n", 1)
-	_, rest, _ := strings.Cut(said, "listening on http://")
-	p.addr, _, _ = strings.Cut(rest, " ")
+	p.listens(t)
 	return p
+}
+
+// listens waits until wsproxy is ready, and takes its first address.
+func (p *proxied) listens(t *testing.T) {
+	t.Helper()
+	said := p.stderr.wait(t, "ready\n", 1)
+	_, rest, _ := strings.Cut(said, "listening on ")
+	_, rest, _ = strings.Cut(rest, "://")
+	p.addr, _, _ = strings.Cut(rest, " ")
 }
 
 // stop ends wsproxy as Ctrl-C does.

@@ -297,9 +297,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.pcapng")
 	// 84 files leave room for ten connections.
 	p := &proxied{process: start(t, home(t), "sh", "-c", `ulimit -n 84; exec "$0" "$@"`, program, "--listen", "127.0.0.1:0", "--plain", "--record", path, "ws://"+echo.Addr)}
-	said := p.stderr.wait(t, "ready\n", 1)
-	_, rest, _ := strings.Cut(said, "listening on http://")
-	p.addr, _, _ = strings.Cut(rest, " ")
+	p.listens(t)
 
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

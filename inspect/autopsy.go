@@ -81,6 +81,9 @@ func (c *Conn) finish() {
 // who is the party whose doing an end was: the one that sent in that direction,
 // seen from the leg on which it arrived.
 func (c *Conn) who(e Ended) string {
+	if c.info.Mode == ModeFromTCP {
+		e.Leg ^= 1 // the client's leg is the stream
+	}
 	switch {
 	case e.How == Self:
 		return "wsproxy"

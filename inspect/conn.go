@@ -132,7 +132,7 @@ func (c *Conn) feed(ch *Chunk) {
 	c.last = ch.Time
 	if ch.Leg == ServerLeg {
 		c.serverLeg = true
-		if ch.Dir == ToServer {
+		if ch.Dir == ToServer && !c.info.Bridged() {
 			c.feedSent(*ch)
 		}
 		return

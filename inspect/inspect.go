@@ -138,6 +138,17 @@ func (i *ConnInfo) SessionURL(target string) string {
 	return i.URL(target)
 }
 
+// The modes of connections that join a WebSocket, which is recorded as the client
+// leg, with a stream of other bytes, which is the server leg: whoever of the two
+// connected to wsproxy.
+const (
+	ModeToTCP   = "bridge-to-tcp"   // WebSocket clients
+	ModeFromTCP = "bridge-from-tcp" // clients of the stream; wsproxy is the WebSocket's client
+)
+
+// Bridged says that the server leg carries no HTTP.
+func (i ConnInfo) Bridged() bool { return i.Mode == ModeToTCP || i.Mode == ModeFromTCP }
+
 // Endpoints are the two addresses of a leg, as host:port. On the client leg
 // Local is wsproxy's listener; on the server leg Remote is the server.
 type Endpoints struct {

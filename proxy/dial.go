@@ -33,11 +33,15 @@ func (s *Server) newDialer(c *Config) (dialer, error) {
 	d := dialer{name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout, own: s.listensOn, upstream: c.Upstream}
 	port := c.Target.Port()
 	switch c.Target.Scheme {
+	case "tcp":
+		if port == "" {
+			return d, errors.New("a target of tcp:// names a port")
+		}
 	case "ws", "http":
 	case "wss", "https":
 		d.secure = true
 	default:
-		return d, fmt.Errorf("a target's scheme is ws, wss, http or https, not %q", c.Target.Scheme)
+		return d, fmt.Errorf("a target's scheme is ws, wss, http, https or tcp, not %q", c.Target.Scheme)
 	}
 	if port == "" {
 		port = defaultPort(c.Target.Scheme)

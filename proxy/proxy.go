@@ -23,9 +23,11 @@ import (
 
 // Config says what to stand in front of, and how.
 type Config struct {
-	Target    *url.URL // ws, wss, http or https; its path is put in front of the client's
+	Target    *url.URL // ws, wss, http or https; its path is put in front of the client's. tcp: a bridge
 	ConnectTo string   // host:port to dial instead of the target's
 	Header    []inspect.HeaderField
+
+	FromTCP bool // clients speak no WebSocket: their bytes go to the target in messages
 
 	KeepHost   bool  // pass the client's Host on
 	KeepOrigin bool  // pass an Origin or Referer that names us on
@@ -73,8 +75,8 @@ type Server struct {
 	exchanger *exchanger // nil: a reverse proxy
 }
 
-// relay is what becomes of one accepted connection: a conn, or an edge in front of
-// several.
+// relay is what becomes of one accepted connection: a conn, a bridge, or an edge in
+// front of several conns.
 type relay interface {
 	run()
 	idle() bool
@@ -157,10 +159,13 @@ func (s *Server) accepted(nc net.Conn) {
 		return
 	}
 	var c relay
-	if s.config.Forward == nil {
-		c = newConn(s, plain(tcp), s.reverse())
-	} else {
+	switch {
+	case s.config.Forward != nil:
 		c = newEdge(s, tcp)
+	case s.config.FromTCP || s.config.toStream():
+		c = s.bridge(tcp)
+	default:
+		c = newConn(s, plain(tcp), s.reverse())
 	}
 	s.mu.Lock()
 	if s.closing {

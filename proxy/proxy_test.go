@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,7 +19,21 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain also waits for what net/http lets go of half a second later.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for by := time.Now().Add(patience); code == 0; {
+		err := goleak.Find() // it waits a moment itself
+		if err == nil {
+			break
+		}
+		if time.Now().After(by) {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
 
 // patience bounds how long a test waits for what must happen.
 const patience = 10 * time.Second

@@ -122,6 +122,11 @@ func (r *redactor) Open(info inspect.ConnInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.legs[inspect.ClientLeg].open = true
+	if info.Bridged() { // the other leg carries no heads
+		for d := range c.legs[inspect.ServerLeg].ways {
+			c.legs[inspect.ServerLeg].ways[d].phase = redactNothing
+		}
+	}
 	var s secrets
 	if target := s.string(info.Target); r.found == nil {
 		info.Target = target

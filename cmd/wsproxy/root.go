@@ -52,6 +52,7 @@ type rootFlags struct {
 // outputFlags choose how events are shown; every command that shows some has them.
 type outputFlags struct {
 	plain, json, quiet, noColor, exchanges bool
+	filter                                 string
 
 	silent bool // print the summary alone
 }
@@ -63,7 +64,10 @@ func (o *outputFlags) register(cmd *cobra.Command) {
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors")
 	f.BoolVar(&o.noColor, "no-color", false, "use no colours (also: NO_COLOR in the environment)")
 	f.BoolVar(&o.exchanges, "exchanges", false, "print plain HTTP exchanges too, which are counted otherwise")
+	f.StringVar(&o.filter, "filter", "", "print only the frames that `EXPR` chooses, as lines or JSON (wsproxy help filter)")
+	_ = cmd.RegisterFlagCompletionFunc("filter", completeFilter) // fails only for an unknown flag
 	cmd.MarkFlagsMutuallyExclusive("plain", "json", "quiet")
+	cmd.MarkFlagsMutuallyExclusive("filter", "quiet")
 }
 
 func rootCmd() *cobra.Command {
@@ -73,10 +77,15 @@ func rootCmd() *cobra.Command {
 		Short: "A man-in-the-middle debugging proxy for WebSockets",
 		Long: `wsproxy listens, passes every byte between clients and TARGET on unchanged, and
 shows each frame. TARGET is the server's URL: ws, wss, http or https. What passed
-is recorded as pcapng, which Wireshark opens and wsproxy show reads.`,
+is recorded as pcapng, which Wireshark opens and wsproxy show reads.
+
+A TARGET of tcp:// makes a bridge: clients speak WebSocket, the server gets the
+bytes in their messages. With --listen tcp:// it is the other way round.`,
 		Example: `  wsproxy ws://localhost:3000
   wsproxy --listen 127.0.0.1:9001 --plain --record a.pcapng ws://127.0.0.1:9000
-  wsproxy --header 'Authorization: Bearer x' wss://api.example.com/v1`,
+  wsproxy --header 'Authorization: Bearer x' wss://api.example.com/v1
+  wsproxy tcp://localhost:5900
+  wsproxy --listen tcp://127.0.0.1:5900 wss://vnc.example.com/websockify`,
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -101,7 +110,7 @@ is recorded as pcapng, which Wireshark opens and wsproxy show reads.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd())
+	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd(), filterHelp())
 	return cmd
 }
 

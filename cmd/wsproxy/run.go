@@ -29,6 +29,7 @@ type proxying struct {
 	out, err  io.Writer
 	flags     rootFlags
 	target    *url.URL // nil: a forward proxy
+	raw       bool     // the clients speak no WebSocket
 	listeners []net.Listener
 	server    *proxy.Server
 	recording *recording // nil with --no-record
@@ -59,7 +60,11 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 	if err != nil {
 		return nil, err
 	}
-	p := &proxying{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), flags: f, target: target}
+	raw, err := fromTCP(f.listen, target)
+	if err != nil {
+		return nil, err
+	}
+	p := &proxying{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), flags: f, target: target, raw: raw}
 	p.notices = &notices{out: p.err}
 	upstream, err := upstreamOf(f.upstream, os.Getenv)
 	if err != nil {
@@ -77,7 +82,7 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 		tap = p.redaction(p.recording.writer)
 	}
 	p.server, err = proxy.New(proxy.Config{
-		Target: target, Forward: f.forward, Upstream: upstream, ConnectTo: f.connectTo, Header: headers,
+		Target: target, Forward: f.forward, Upstream: upstream, FromTCP: raw, ConnectTo: f.connectTo, Header: headers,
 		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
 		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, MaxConns: maxConns(), Tap: tap, Logf: p.notices.logf,
 	})
@@ -168,7 +173,7 @@ func (p *proxying) announce() {
 		return
 	}
 	for _, l := range p.listeners {
-		fmt.Fprintf(p.err, "listening on %s -> %s\n", openURL(l), p.goal())
+		fmt.Fprintf(p.err, "listening on %s -> %s\n", p.at(l), p.goal())
 		if !loopback(l.Addr()) {
 			fmt.Fprintf(p.err, "wsproxy: warning: other machines can reach %s\n", l.Addr())
 		}
@@ -186,6 +191,17 @@ func (p *proxying) announce() {
 }
 
 func openURL(l net.Listener) string { return "http://" + l.Addr().String() }
+
+// at is what to connect to.
+func (p *proxying) at(l net.Listener) string {
+	switch {
+	case p.raw:
+		return "tcp://" + l.Addr().String()
+	case p.target != nil && p.target.Scheme == "tcp":
+		return "ws://" + l.Addr().String()
+	}
+	return openURL(l)
+}
 
 // view is what is shown of this run.
 func (p *proxying) view() *view {

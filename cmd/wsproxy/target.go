@@ -30,10 +30,14 @@ func parseTarget(s string) (*url.URL, error) {
 	}
 	switch u.Scheme {
 	case "ws", "wss", "http", "https":
-	case "tcp", "unix", "ws+unix":
-		return nil, usagef("", "%s:// targets are not supported yet; ws, wss, http and https are", u.Scheme)
+	case "tcp":
+		if u.Port() == "" || u.Path != "" && u.Path != "/" {
+			return nil, usagef("wsproxy tcp://localhost:5900", "a target of tcp:// is a host and a port")
+		}
+	case "unix", "ws+unix":
+		return nil, usagef("", "%s:// targets are not supported yet; ws, wss, http, https and tcp are", u.Scheme)
 	default:
-		return nil, usagef("", "a target's scheme is ws, wss, http or https, not %q", u.Scheme)
+		return nil, usagef("", "a target's scheme is ws, wss, http, https or tcp, not %q", u.Scheme)
 	}
 	if u.Hostname() == "" {
 		return nil, usagef("a target looks like ws://localhost:3000", "the target %q names no host", s)
@@ -65,11 +69,32 @@ func listenOn(addrs []string) ([]net.Listener, error) {
 	return all, nil
 }
 
+// fromTCP says that what connects speaks no WebSocket, but the target does.
+func fromTCP(listen []string, target *url.URL) (bool, error) {
+	raw := 0
+	for _, a := range listen {
+		if strings.HasPrefix(a, "tcp://") {
+			raw++
+		}
+	}
+	switch {
+	case raw == 0:
+		return false, nil
+	case raw < len(listen):
+		return false, usagef("start a wsproxy for each", "listeners of tcp:// and others do not go together")
+	case target == nil:
+		return false, usagef("wsproxy --listen tcp://127.0.0.1:5900 wss://host/path", "a listener of tcp:// stands in front of one target")
+	case target.Scheme != "ws" && target.Scheme != "wss":
+		return false, usagef("wsproxy --listen tcp://127.0.0.1:5900 wss://host/path", "behind a listener of tcp:// stands a target of ws:// or wss://, not %s://", target.Scheme)
+	}
+	return true, nil
+}
+
 func listenAt(addr string) (net.Listener, error) {
 	bare := addr
 	if scheme, rest, ok := strings.Cut(addr, "://"); ok {
-		if scheme != "http" && scheme != "ws" {
-			return nil, usagef("--listen 127.0.0.1:8080", "cannot listen for %s:// yet; a listener is http://host:port", scheme)
+		if scheme != "http" && scheme != "ws" && scheme != "tcp" {
+			return nil, usagef("--listen 127.0.0.1:8080", "cannot listen for %s:// yet; a listener is http://host:port or tcp://host:port", scheme)
 		}
 		bare = strings.TrimSuffix(rest, "/")
 	}

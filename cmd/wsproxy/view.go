@@ -46,7 +46,7 @@ func isTerminal(f any) bool {
 
 // screen says that events are shown on a screen rather than printed.
 func (o *outputFlags) screen(out io.Writer) bool {
-	return !o.plain && !o.json && !o.quiet && !o.silent && isTerminal(out) && isTerminal(os.Stdin) && os.Getenv("TERM") != "dumb"
+	return !o.plain && !o.json && !o.quiet && !o.silent && o.filter == "" && isTerminal(out) && isTerminal(os.Stdin) && os.Getenv("TERM") != "dumb"
 }
 
 // watch shows events. On a screen it returns when the user leaves; printing, when
@@ -63,11 +63,15 @@ func (v *view) watch(reading, quit context.Context) error {
 		}
 		fmt.Fprintln(v.err, "wsproxy: this terminal cannot show the screen; lines are printed instead")
 	}
+	chosen, err := v.flags.chosen()
+	if err != nil {
+		return err
+	}
 	v.printer = plain.New(v.out, plain.Options{
 		JSON: v.flags.json, Color: v.flags.color(v.out), Exchanges: v.flags.exchanges,
-		Quiet: v.flags.quiet || v.flags.silent,
+		Quiet: v.flags.quiet || v.flags.silent, Filter: chosen,
 	})
-	err := v.print(reading)
+	err = v.print(reading)
 	if v.goesOn {
 		<-quit.Done()
 	}

@@ -38,7 +38,7 @@ func (s *source) pure() {
 	for _, i := range s.file.Imports {
 		p := importPath(i)
 		library := strings.Contains(strings.Split(p, "/")[0], ".") && !strings.HasPrefix(p, module)
-		if slices.Contains(impureImports, p) || library && !slices.Contains(pureLibraries, p) {
+		if slices.Contains(impureImports, p) || library && !slices.ContainsFunc(pureLibraries, func(l string) bool { return p == l || strings.HasPrefix(p, l+"/") }) {
 			s.breach("pure", i, p, "%s is pure (no goroutine, socket, file or clock) and must not import %s", s.dir, p)
 		}
 	}

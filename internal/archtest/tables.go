@@ -45,7 +45,7 @@ var testArrows = []string{"internal/wstest", "inspect", "inspect/lint"}
 const pureRoot = "inspect"
 
 // pureLibraries are the modules that code in the pure tree may import.
-var pureLibraries = []string{"github.com/klauspost/compress/flate"}
+var pureLibraries = []string{"github.com/klauspost/compress/flate", "github.com/expr-lang/expr"}
 
 // impureImports are packages of the standard library that reach out.
 var impureImports = []string{"net", "net/http", "os", "os/exec", "os/signal", "syscall", "crypto/rand", "crypto/tls", "log", "log/slog", "sync/atomic"}

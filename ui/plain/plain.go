@@ -14,14 +14,16 @@ import (
 	"unicode/utf8"
 
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/inspect/filter"
 )
 
 // Options choose what is printed.
 type Options struct {
-	JSON      bool // one JSON object an event
-	Color     bool // arrows and findings in colour
-	Exchanges bool // plain HTTP exchanges too, which are only counted otherwise
-	Quiet     bool // nothing but the Summary
+	JSON      bool           // one JSON object an event
+	Color     bool           // arrows and findings in colour
+	Exchanges bool           // plain HTTP exchanges too, which are only counted otherwise
+	Quiet     bool           // nothing but the Summary
+	Filter    *filter.Filter // nothing but the frames that it wants; nil: everything
 }
 
 // Printer prints events as an inspect.Inspector emits them. Its methods may be
@@ -34,12 +36,13 @@ type Printer struct {
 	wait    *inspect.Frame            // its message follows and is printed with it
 	found   []inspect.Finding         // of that frame
 	message *inspect.Message
+	chosen  *choice // nil: everything is printed
 	sum     Summary
 }
 
 // New makes a Printer that writes to w.
 func New(w io.Writer, o Options) *Printer {
-	return &Printer{out: bufio.NewWriter(w), options: o, numbers: map[inspect.SessionID]int{}}
+	return &Printer{out: bufio.NewWriter(w), options: o, numbers: map[inspect.SessionID]int{}, chosen: newChoice(o.Filter)}
 }
 
 // summaryLimit bounds the data that a line shows, in bytes.
@@ -61,6 +64,7 @@ func (p *Printer) Event(_ *inspect.Conn, e inspect.Event) {
 		m.Data = append([]byte(nil), e.Data[:min(len(e.Data), p.keep())]...)
 		if p.wait != nil && e.Last == p.wait.N {
 			p.message = &m
+			p.chosen.message(p.wait, e)
 		}
 	case *inspect.Finding:
 		p.sum.Findings++
@@ -72,6 +76,7 @@ func (p *Printer) Event(_ *inspect.Conn, e inspect.Event) {
 		p.finding(e)
 	default:
 		p.settle()
+		p.chosen.session(p.number, e)
 		p.other(e)
 	}
 }
@@ -157,8 +162,11 @@ func (p *Printer) settle() {
 	for i := range p.found {
 		r.Findings = append(r.Findings, findingOf(&p.found[i]))
 	}
+	wanted := p.chosen.frame(f, p.found)
 	p.wait, p.message, p.found = nil, nil, nil
-	p.put(r)
+	if wanted {
+		p.write(r)
+	}
 }
 
 func flags(f *inspect.Frame) string {
@@ -175,7 +183,14 @@ func flags(f *inspect.Frame) string {
 	return strings.Join(all, " ")
 }
 
+// put prints what is no frame; a filter wants frames only.
 func (p *Printer) put(r entry) {
+	if p.chosen == nil {
+		p.write(r)
+	}
+}
+
+func (p *Printer) write(r entry) {
 	if p.options.Quiet {
 		return
 	}
