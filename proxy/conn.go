@@ -98,10 +98,13 @@ func newConn(s *Server, client *socket, r route) *conn {
 // to another connection (handed).
 func (c *conn) run() {
 	defer c.cancel()
+	if c.config.Secure != nil && c.client.tls == nil && c.config.Forward == nil && c.denied == nil {
+		c.secure()
+	}
 	if c.config.Tap != nil {
 		c.config.Tap.Open(inspect.ConnInfo{ID: c.id, Mode: c.mode, Target: c.config.Target.String(), Time: c.start,
 			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()},
-			TLS:    c.client.tls != nil, Via: c.via, Opaque: c.opaque})
+			TLS:    c.client.tls != nil, ClientTLS: c.client.described(), Via: c.via, Opaque: c.opaque})
 	}
 	if c.begin() {
 		c.up()
@@ -153,7 +156,7 @@ func (c *conn) fail(why string) {
 // wary says that the client has ended without a word inside TLS that is ours, as
 // those do that look at the certificate only behind the handshake.
 func (c *conn) wary() bool {
-	return c.tunnel && c.client.tls != nil && c.bytes[inspect.ToServer].Load() == 0 && time.Since(c.start) < waryTime
+	return (c.tunnel || c.config.Secure != nil) && c.client.tls != nil && c.bytes[inspect.ToServer].Load() == 0 && time.Since(c.start) < waryTime
 }
 
 // waryTime is how soon a client leaves that does not like our certificate. One that
@@ -217,10 +220,10 @@ func (c *conn) stop(why string) {
 func (c *conn) closeSockets() {
 	c.mu.Lock()
 	c.over.Store(true)
-	up := c.upstream
+	up, client := c.upstream, c.client
 	c.changed.Broadcast()
 	c.mu.Unlock()
-	c.client.close()
+	client.close()
 	if up != nil {
 		up.close()
 	}
