@@ -3,7 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -343,7 +345,11 @@ func (c *conn) mirror(l inspect.Leg, d inspect.Dir, how inspect.End, text string
 // afterCloseNotify waits until a FIN has followed a close_notify, or the
 // connection is over in the other direction too.
 func (c *conn) afterCloseNotify(l inspect.Leg, d inspect.Dir, from *socket) {
-	if from.awaitFin() {
+	err := from.awaitFin()
+	for l == inspect.ClientLeg && errors.Is(err, os.ErrDeadlineExceeded) && c.awake() { // that was for whoever reads
+		err = from.awaitFin()
+	}
+	if errors.Is(err, io.EOF) {
 		c.ended(l, d, inspect.Fin, "")
 	} else {
 		c.ended(l, d, inspect.CloseNotify, "without FIN")
