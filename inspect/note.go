@@ -57,6 +57,7 @@ type PeerNote struct {
 	Kind  string        `json:"kind"`
 	Addr  string        `json:"addr"`            // host:port that was dialled
 	Dial  time.Duration `json:"dial_ns"`         // nanoseconds to connect, TLS included
+	Proxy string        `json:"proxy,omitempty"` // another proxy, through which it was reached; without a password
 	TLS   *TLSInfo      `json:"tls,omitempty"`   // nil: plain TCP
 	Error string        `json:"error,omitempty"` // why it failed, in a sentence
 }

@@ -27,12 +27,14 @@ type dialer struct {
 	insecure bool
 	timeout  time.Duration
 	own      func(netip.AddrPort) bool // is one of our listeners
+	upstream Upstream                  // nil: there is no other proxy
 	cert     *tls.Certificate          // for servers that ask; nil: none
 	keyLog   io.Writer
 }
 
 func (s *Server) newDialer(c *Config) (dialer, error) {
-	d := dialer{name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout, own: s.listensOn, cert: c.ClientCert, keyLog: c.KeyLog}
+	d := dialer{name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout, own: s.listensOn, upstream: c.Upstream,
+		cert: c.ClientCert, keyLog: c.KeyLog}
 	port := c.Target.Port()
 	switch c.Target.Scheme {
 	case "tcp":
@@ -74,10 +76,8 @@ func (d dialer) dial(ctx context.Context) (*socket, inspect.PeerNote, error) {
 // plainly connects without TLS.
 func (d dialer) plainly(ctx context.Context) *dialled {
 	return d.step(ctx, &dialled{note: inspect.PeerNote{Kind: inspect.NotePeer, Addr: d.addr}}, func(ctx context.Context, r *dialled) error {
-		nc, err := d.connect(ctx, d.addr)
-		if err == nil {
-			r.socket = plain(nc)
-		}
+		var err error
+		r.socket, err = d.reach(ctx, r)
 		return err
 	})
 }
@@ -86,7 +86,7 @@ func (d dialer) plainly(ctx context.Context) *dialled {
 func (d dialer) secured(ctx context.Context, r *dialled) *dialled {
 	return d.step(ctx, r, func(ctx context.Context, r *dialled) error {
 		s := r.socket
-		s.under = &under{TCPConn: s.tcp}
+		s.under, s.outer, s.ahead = &under{Conn: s.Conn, ahead: s.ahead}, s.tls, nil
 		config := &tls.Config{
 			KeyLogWriter:       d.keyLog,
 			ServerName:         d.name,
@@ -169,7 +169,14 @@ func (d dialer) sentence(err error) string {
 	var invalid x509.CertificateInvalidError
 	var record tls.RecordHeaderError
 	var dns *net.DNSError
+	var via *upstreamError
+	var refused *refusedError
 	switch {
+	case errors.As(err, &via):
+		via.why = dialer{addr: via.proxy, name: hostOnly(via.proxy), timeout: d.timeout}.sentence(via.err)
+		return via.Error()
+	case errors.As(err, &refused):
+		return fmt.Sprintf("%s: %s", d.addr, refused.text)
 	case errors.Is(err, errLoop):
 		return fmt.Sprintf("%s is wsproxy itself, which would connect to itself for ever", d.addr)
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):

@@ -49,6 +49,7 @@ type Config struct {
 	Grace       time.Duration // how long sessions may go on after Shutdown
 	MaxConns    int           // most open connections, past which a client gets a 503; 0: no limit
 
+	Upstream Upstream // another proxy, through which servers are reached; nil: there is none
 	Forward  *Forward // nil: a reverse proxy for Target; else clients name their targets
 	absolute bool     // requests are in absolute-form (RFC 9112 section 3.2.2), which is not the server's
 

@@ -16,7 +16,7 @@ import (
 // secure shakes hands with a client of a listener that speaks TLS. What came to
 // nothing stands in the route: it is told, or answered, in place of relaying.
 func (c *conn) secure() {
-	below := &under{TCPConn: c.client.tcp}
+	below := &under{Conn: c.client.tcp}
 	first := make([]byte, 4096)
 	n, err := below.Read(first) // a client may take its time before it says anything
 	if err != nil {
@@ -49,7 +49,7 @@ func (c *conn) secure() {
 		defer cancel()
 		err = client.HandshakeContext(ctx)
 	})
-	s := &socket{Conn: client, tcp: below.TCPConn, tls: client, under: below}
+	s := &socket{Conn: client, tcp: c.client.tcp, tls: client, under: below}
 	if err != nil {
 		f := c.distrusted(s, err, fmt.Sprintf("from %s", c.client.RemoteAddr()), name)
 		c.opaque, c.failure = true, &f

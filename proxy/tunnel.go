@@ -83,7 +83,7 @@ func (t *tunnel) run(server *dialled) {
 	}
 	first, clientFirst := t.firstWords(server.socket)
 	switch {
-	case clientFirst && first == recordHandshake:
+	case clientFirst && first == recordHandshake && e.server.config.Forward.Leaf != nil:
 		t.intercept(server)
 	case clientFirst && letter(first):
 		t.relay("http", func(r *route) { r.ready = server })
@@ -116,6 +116,9 @@ func (t *tunnel) firstWords(server *socket) (first byte, clientFirst bool) {
 	if len(client.ahead) > 0 {
 		return client.ahead[0], true
 	}
+	if len(server.ahead) > 0 { // another proxy was asked, and more than its answer came
+		return 0, false
+	}
 	heard := make(chan []byte, 1)
 	go func() {
 		b := make([]byte, 4096)
@@ -142,7 +145,7 @@ func (t *tunnel) firstWords(server *socket) (first byte, clientFirst bool) {
 // server comes first: its certificate is the pattern of ours.
 func (t *tunnel) intercept(server *dialled) {
 	e := t.edge
-	below := &under{TCPConn: e.client.tcp, ahead: e.client.ahead}
+	below := &under{Conn: e.client.tcp, ahead: e.client.ahead}
 	e.client.ahead = nil
 	_ = e.client.SetReadDeadline(time.Now().Add(e.server.config.HeadTimeout))
 	var hello *tls.ClientHelloInfo
@@ -212,7 +215,7 @@ func (t *tunnel) secure(server *dialled, below *under, name string) {
 			return
 		}
 	}
-	s := &socket{Conn: client, tcp: below.TCPConn, tls: client, under: below}
+	s := &socket{Conn: client, tcp: e.client.tcp, tls: client, under: below}
 	if err != nil {
 		t.distrusted(s, name, err)
 		return
