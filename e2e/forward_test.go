@@ -191,3 +191,30 @@ func TestForwardBeyondLoopback(t *testing.T) {
 		t.Errorf("without it:\n%s", got)
 	}
 }
+
+// One wsproxy behind another: both see the same, from each way to reach the other.
+func TestForwardChain(t *testing.T) {
+	t.Parallel()
+	if leftOut(t, needs("curl")) {
+		return
+	}
+	s := serve(t, site(nil))
+	far := startForward(t, "--plain", "--auth", "me:pw")
+	for _, scheme := range []string{"http", "socks5"} {
+		near := startForward(t, "--plain", "--upstream-proxy", scheme+"://me:pw@"+far.addr)
+		for _, way := range [][]string{{"--proxy", "http://" + near.addr}, {"--proxytunnel", "--proxy", "http://" + near.addr, "--suppress-connect-headers"}} {
+			if got := curl(t, s.Addr, append(append([]string{"--noproxy", ""}, way...), "/chunked")); !strings.HasPrefix(got, "HTTP/1.1 200 ") || !strings.Contains(got, "chunk chunk") {
+				t.Errorf("%s %v: %.300q", scheme, way, got)
+			}
+		}
+		near.stdout.wait(t, "  -   http   200  GET http://"+s.Addr+"/chunked", 2)
+		if strings.Contains(near.stdout.String()+near.stderr.String(), "me:pw") {
+			t.Errorf("the password shows:\n%s%s", near.stdout, near.stderr)
+		}
+		near = startProxy(t, "--plain", "--upstream-proxy", scheme+"://me:pw@"+far.addr, "ws://"+s.Addr)
+		talkTo(t, near.addr, "/socket", "hello")
+		near.stdout.wait(t, "s1  end ", 1)
+	}
+	far.stdout.wait(t, "  -   http   200  GET http://"+s.Addr+"/chunked", 4)
+	far.stdout.wait(t, "  open   101  ws://"+s.Addr+"/socket", 2)
+}

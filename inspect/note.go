@@ -57,17 +57,21 @@ type PeerNote struct {
 	Kind  string        `json:"kind"`
 	Addr  string        `json:"addr"`            // host:port that was dialled
 	Dial  time.Duration `json:"dial_ns"`         // nanoseconds to connect, TLS included
+	Proxy string        `json:"proxy,omitempty"` // another proxy, through which it was reached; without a password
 	TLS   *TLSInfo      `json:"tls,omitempty"`   // nil: plain TCP
 	Error string        `json:"error,omitempty"` // why it failed, in a sentence
 }
 
-// TLSInfo describes a TLS connection to the server.
+// TLSInfo describes the TLS of a leg. Names, expiry and what was verified are of the
+// server's certificate, and SNI is the client's.
 type TLSInfo struct {
 	Version  string    `json:"version"`
 	Cipher   string    `json:"cipher"`
 	ALPN     string    `json:"alpn,omitempty"`
 	Names    []string  `json:"names,omitempty"` // subject alternative names of its certificate
 	Expiry   time.Time `json:"expiry,omitzero"`
+	SNI      string    `json:"sni,omitempty"`     // the name that the client asked for
+	Resumed  bool      `json:"resumed,omitempty"` // a session was taken up again
 	Verified bool      `json:"verified"`
 	Why      string    `json:"why,omitempty"` // why it is not verified
 }

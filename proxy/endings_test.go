@@ -278,7 +278,7 @@ func TestClientEndingsTowardsTLS(t *testing.T) {
 			_ = client.CloseWrite()
 		}
 		raw := server.NetConn()
-		seen := &under{TCPConn: raw.(*net.TCPConn)}
+		seen := &under{Conn: raw}
 		n, err := server.Read(make([]byte, 1))
 		if rst != errors.Is(err, syscall.ECONNRESET) || !rst && err != io.EOF || n != 0 {
 			t.Errorf("reset %v: the server read %v", rst, err)

@@ -31,8 +31,9 @@ func newExchanger(s *Server) *exchanger {
 	x := &exchanger{server: s, pipes: make(chan net.Conn), served: make(chan struct{}), closed: make(chan struct{})}
 	x.tr = &http.Transport{
 		DialContext:         x.connect,
+		Proxy:               x.upstream,
 		DisableCompression:  true, // it would ask for gzip and undo it
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: s.config.Insecure, NextProtos: []string{"http/1.1"}},
+		TLSClientConfig:     &tls.Config{KeyLogWriter: s.config.KeyLog, InsecureSkipVerify: s.config.Insecure, NextProtos: []string{"http/1.1"}},
 		TLSHandshakeTimeout: s.config.DialTimeout,
 		MaxIdleConnsPerHost: 32,
 		IdleConnTimeout:     90 * time.Second,
@@ -99,6 +100,14 @@ func (x *exchanger) connect(ctx context.Context, _, addr string) (net.Conn, erro
 	ctx, cancel := context.WithTimeout(ctx, x.server.config.DialTimeout)
 	defer cancel()
 	return dialer{own: x.server.listensOn}.connect(ctx, addr)
+}
+
+// upstream is the proxy that a request goes through.
+func (x *exchanger) upstream(r *http.Request) (*url.URL, error) {
+	if x.server.config.Upstream == nil {
+		return nil, nil
+	}
+	return x.server.config.Upstream(r.URL)
 }
 
 // dial is a new connection to the HTTP server.

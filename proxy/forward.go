@@ -24,7 +24,8 @@ import (
 // absolute-form, by CONNECT or by SOCKS5.
 type Forward struct {
 	// Leaf answers a certificate for a host, alike to the server's own, which is
-	// nil if that is not known. It may be called by several goroutines.
+	// nil if that is not known. It may be called by several goroutines. Without
+	// it TLS is not taken apart.
 	Leaf func(host string, mirror *x509.Certificate) (*tls.Certificate, error)
 
 	PassThrough []Pattern      // hosts whose traffic goes on untouched and unseen

@@ -8,8 +8,10 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -34,6 +36,12 @@ type Config struct {
 	AllowHost  Hosts // that requests may be for
 	Insecure   bool  // do not verify the target's certificate
 
+	// Secure answers a certificate for a name or an address, if listeners speak TLS;
+	// nil: they do not. A forward proxy's never do.
+	Secure     func(host string) (*tls.Certificate, error)
+	ClientCert *tls.Certificate // shown to a server that asks; nil: none
+	KeyLog     io.Writer        // gets the keys of all TLS, for whoever is to read it besides; nil: nobody
+
 	BothLegs    bool          // tap the server leg whole, not only its handshake and end
 	HeadLimit   int64         // most bytes of an HTTP head; 0: 64 KiB
 	HeadTimeout time.Duration // most time for a request's head, from its first byte; 0: 10 s
@@ -41,6 +49,7 @@ type Config struct {
 	Grace       time.Duration // how long sessions may go on after Shutdown
 	MaxConns    int           // most open connections, past which a client gets a 503; 0: no limit
 
+	Upstream Upstream // another proxy, through which servers are reached; nil: there is none
 	Forward  *Forward // nil: a reverse proxy for Target; else clients name their targets
 	absolute bool     // requests are in absolute-form (RFC 9112 section 3.2.2), which is not the server's
 

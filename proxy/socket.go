@@ -23,16 +23,17 @@ type socket struct {
 	tcp      *net.TCPConn // nil: a pipe
 	tls      *tls.Conn    // nil: plain
 	under    *under       // below TLS
+	outer    *tls.Conn    // TLS to a proxy, below the other; nil: there is none
 	ahead    []byte       // was read already, and is the first that an intake answers
 	finished atomic.Bool
 }
 
 func plain(c *net.TCPConn) *socket { return &socket{Conn: c, tcp: c} }
 
-// under is a TCP connection below TLS that remembers how it ended: crypto/tls
+// under is a connection below TLS that remembers how it ended: crypto/tls
 // answers io.EOF for a close_notify and for a bare FIN alike.
 type under struct {
-	*net.TCPConn
+	net.Conn
 	ahead []byte  // was read already
 	last  [7]byte // of the newest read of as many bytes: an alert's record is as long
 	eof   atomic.Bool
@@ -53,7 +54,7 @@ func (u *under) Read(b []byte) (int, error) {
 		u.ahead = u.ahead[n:]
 		return n, nil
 	}
-	n, err := u.TCPConn.Read(b)
+	n, err := u.Conn.Read(b)
 	if n >= len(u.last) {
 		copy(u.last[:], b[n-len(u.last):n])
 	}
@@ -97,13 +98,13 @@ func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED)
 }
 
-// awaitFin waits behind a close_notify for the FIN that mostly follows it; true
-// if it came before the socket was closed.
-func (s *socket) awaitFin() bool {
+// awaitFin waits behind a close_notify for the FIN that mostly follows it: io.EOF
+// says that it came.
+func (s *socket) awaitFin() error {
 	var b [512]byte
 	for {
 		if _, err := s.under.Read(b[:]); err != nil {
-			return errors.Is(err, io.EOF)
+			return err
 		}
 	}
 }
@@ -113,6 +114,11 @@ func (s *socket) finish() error {
 	s.finished.Store(true)
 	if s.tls != nil {
 		if err := s.tls.CloseWrite(); err != nil {
+			return err
+		}
+	}
+	if s.outer != nil {
+		if err := s.outer.CloseWrite(); err != nil {
 			return err
 		}
 	}

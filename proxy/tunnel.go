@@ -83,7 +83,7 @@ func (t *tunnel) run(server *dialled) {
 	}
 	first, clientFirst := t.firstWords(server.socket)
 	switch {
-	case clientFirst && first == recordHandshake:
+	case clientFirst && first == recordHandshake && e.server.config.Forward.Leaf != nil:
 		t.intercept(server)
 	case clientFirst && letter(first):
 		t.relay("http", func(r *route) { r.ready = server })
@@ -116,6 +116,9 @@ func (t *tunnel) firstWords(server *socket) (first byte, clientFirst bool) {
 	if len(client.ahead) > 0 {
 		return client.ahead[0], true
 	}
+	if len(server.ahead) > 0 { // another proxy was asked, and more than its answer came
+		return 0, false
+	}
 	heard := make(chan []byte, 1)
 	go func() {
 		b := make([]byte, 4096)
@@ -142,7 +145,7 @@ func (t *tunnel) firstWords(server *socket) (first byte, clientFirst bool) {
 // server comes first: its certificate is the pattern of ours.
 func (t *tunnel) intercept(server *dialled) {
 	e := t.edge
-	below := &under{TCPConn: e.client.tcp, ahead: e.client.ahead}
+	below := &under{Conn: e.client.tcp, ahead: e.client.ahead}
 	e.client.ahead = nil
 	_ = e.client.SetReadDeadline(time.Now().Add(e.server.config.HeadTimeout))
 	var hello *tls.ClientHelloInfo
@@ -212,7 +215,7 @@ func (t *tunnel) secure(server *dialled, below *under, name string) {
 			return
 		}
 	}
-	s := &socket{Conn: client, tcp: below.TCPConn, tls: client, under: below}
+	s := &socket{Conn: client, tcp: e.client.tcp, tls: client, under: below}
 	if err != nil {
 		t.distrusted(s, name, err)
 		return
@@ -230,7 +233,7 @@ func (t *tunnel) shake(below *under, name string, mirror *x509.Certificate) (*tl
 	if err != nil {
 		return nil, err
 	}
-	client := tls.Server(below, &tls.Config{Certificates: []tls.Certificate{*leaf}, NextProtos: []string{"http/1.1"}})
+	client := tls.Server(below, &tls.Config{KeyLogWriter: t.edge.server.config.KeyLog, Certificates: []tls.Certificate{*leaf}, NextProtos: []string{"http/1.1"}})
 	ctx, cancel := context.WithTimeout(t.edge.ctx, t.edge.server.config.HeadTimeout)
 	defer cancel()
 	return client, client.HandshakeContext(ctx)
@@ -246,26 +249,9 @@ func mirrored(r *dialled) *x509.Certificate {
 
 // distrusted tells of a client that did not end its handshake.
 func (t *tunnel) distrusted(s *socket, name string, err error) {
-	how, text := s.ending(err)
-	if alert, ok := s.under.bareAlert(); ok {
-		how, text = inspect.TLSAlert, alert.Error()
-	}
-	why := fmt.Sprintf("the TLS handshake with the client failed: %s (%s)", innermost(err), t.via)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		how, why = inspect.Self, fmt.Sprintf("the client's TLS handshake did not end within %v (%s)", t.edge.server.config.HeadTimeout, t.via)
-	case how == inspect.TLSAlert, how == inspect.Fin, how == inspect.Rst && isReset(err):
-		if how != inspect.TLSAlert {
-			text = "it left in the middle of the handshake"
-		}
-		why = untrusted(name, strings.TrimPrefix(text, "tls: "))
-	}
-	t.edge.fail(t.via, how, text, why)
-}
-
-// untrusted says what to do about a client that left because of our certificate.
-func untrusted(name, text string) string {
-	return fmt.Sprintf("the client does not take wsproxy's certificate for %s: %s; wsproxy ca env or wsproxy ca install makes it trusted, --pass-through %s leaves the host alone", name, text, name)
+	r := t.edge.server.elsewhere()
+	f := r.distrusted(s, err, t.via, name)
+	t.edge.fail(t.via, f.how, f.text, f.why)
 }
 
 // errHello ends a handshake that was only to be looked at.

@@ -102,8 +102,8 @@ func interruptible() (context.Context, func()) {
 		if !ok {
 			return
 		}
-		cancel(signalError{sig})
 		signal.Reset(os.Interrupt, syscall.SIGTERM) // a second one does what it always does
+		cancel(signalError{sig})
 	}()
 	return ctx, func() {
 		signal.Stop(signals)

@@ -46,7 +46,7 @@ func isTerminal(f any) bool {
 
 // screen says that events are shown on a screen rather than printed.
 func (o *outputFlags) screen(out io.Writer) bool {
-	return !o.plain && !o.json && !o.quiet && o.filter == "" && isTerminal(out) && isTerminal(os.Stdin) && os.Getenv("TERM") != "dumb"
+	return !o.plain && !o.json && !o.quiet && !o.silent && o.filter == "" && isTerminal(out) && isTerminal(os.Stdin) && os.Getenv("TERM") != "dumb"
 }
 
 // watch shows events. On a screen it returns when the user leaves; printing, when
@@ -69,7 +69,7 @@ func (v *view) watch(reading, quit context.Context) error {
 	}
 	v.printer = plain.New(v.out, plain.Options{
 		JSON: v.flags.json, Color: v.flags.color(v.out), Exchanges: v.flags.exchanges,
-		Quiet: v.flags.quiet, Filter: chosen,
+		Quiet: v.flags.quiet || v.flags.silent, Filter: chosen,
 	})
 	err = v.print(reading)
 	if v.goesOn {
