@@ -36,8 +36,8 @@ var contenders = []contender{
 	{name: "direct", about: "no proxy", tls: false},
 	{name: "tcpcopy", about: "io.Copy both ways, 32 KiB at a time", start: startSelf("tcpcopy")},
 	{name: "gorilla", about: "messages passed on with gorilla/websocket", start: startSelf("gorilla")},
-	{name: "wsproxy-no-record", about: "wsproxy --no-record", start: startWsproxy("--no-record")},
-	{name: "wsproxy", about: "wsproxy --quiet, with its temporary recording", start: startWsproxy("--quiet")},
+	{name: "wsproxy-no-record", about: "wsproxy --no-record", start: startWsproxy("--no-record"), tls: true},
+	{name: "wsproxy", about: "wsproxy --quiet, with its temporary recording", start: startWsproxy("--quiet"), tls: true},
 	{name: "wsproxy-record", about: "wsproxy --quiet --record FILE", start: startWsproxy("--quiet", "--record", "FILE")},
 	{name: "wsproxy-screen", about: "wsproxy with its screen open in a terminal of 120 by 40", start: startScreen},
 	{name: "nginx", about: "nginx, proxy_pass", program: "nginx", version: []string{"-v"}, start: startNginx, tls: true},
@@ -87,6 +87,9 @@ func startSelf(role string) func(context.Context, place) (*process, error) {
 func startWsproxy(flags ...string) func(context.Context, place) (*process, error) {
 	return func(ctx context.Context, p place) (*process, error) {
 		args := []string{"--listen", "127.0.0.1:0"}
+		if p.tls {
+			args = append(args, "--cert", p.cert)
+		}
 		quiet := false
 		for _, f := range flags {
 			quiet = quiet || f == "--quiet"

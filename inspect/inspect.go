@@ -111,14 +111,15 @@ func (e *End) UnmarshalText(b []byte) error { return unname((*uint8)(e), "end", 
 
 // ConnInfo says of a connection what its bytes cannot say.
 type ConnInfo struct {
-	ID     ConnID    `json:"conn"`
-	Mode   string    `json:"mode,omitempty"`   // "reverse", "import", …
-	Target string    `json:"target,omitempty"` // URL of the server, as the user gave it
-	Time   time.Time `json:"-"`                // when the client was accepted
-	Client Endpoints `json:"client,omitzero"`  // addresses of the client leg
-	TLS    bool      `json:"tls,omitempty"`    // the client leg is inside TLS
-	Via    string    `json:"via,omitempty"`    // the request in whose tunnel it is: "CONNECT host:port", "SOCKS5 host:port"
-	Opaque bool      `json:"opaque,omitempty"` // what flows is not HTTP, or nobody is to look at it
+	ID        ConnID    `json:"conn"`
+	Mode      string    `json:"mode,omitempty"`       // "reverse", "import", …
+	Target    string    `json:"target,omitempty"`     // URL of the server, as the user gave it
+	Time      time.Time `json:"-"`                    // when the client was accepted
+	Client    Endpoints `json:"client,omitzero"`      // addresses of the client leg
+	TLS       bool      `json:"tls,omitempty"`        // the client leg is inside TLS
+	ClientTLS *TLSInfo  `json:"client_tls,omitempty"` // how; nil: that is not known
+	Via       string    `json:"via,omitempty"`        // the request in whose tunnel it is: "CONNECT host:port", "SOCKS5 host:port"
+	Opaque    bool      `json:"opaque,omitempty"`     // what flows is not HTTP, or nobody is to look at it
 }
 
 // URL is what a request asks for. Behind a forward proxy that takes more than its

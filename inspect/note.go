@@ -62,13 +62,16 @@ type PeerNote struct {
 	Error string        `json:"error,omitempty"` // why it failed, in a sentence
 }
 
-// TLSInfo describes a TLS connection to the server.
+// TLSInfo describes the TLS of a leg. Names, expiry and what was verified are of the
+// server's certificate, and SNI is the client's.
 type TLSInfo struct {
 	Version  string    `json:"version"`
 	Cipher   string    `json:"cipher"`
 	ALPN     string    `json:"alpn,omitempty"`
 	Names    []string  `json:"names,omitempty"` // subject alternative names of its certificate
 	Expiry   time.Time `json:"expiry,omitzero"`
+	SNI      string    `json:"sni,omitempty"`     // the name that the client asked for
+	Resumed  bool      `json:"resumed,omitempty"` // a session was taken up again
 	Verified bool      `json:"verified"`
 	Why      string    `json:"why,omitempty"` // why it is not verified
 }

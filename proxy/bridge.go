@@ -76,6 +76,9 @@ func (s *Server) bridge(tcp *net.TCPConn) *bridge {
 // run carries the connection to its end.
 func (b *bridge) run() {
 	defer b.cancel()
+	if b.config.Secure != nil && b.denied == nil {
+		b.secure()
+	}
 	ready := b.meet
 	if b.outward {
 		ready = b.call

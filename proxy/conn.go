@@ -3,7 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -98,10 +100,13 @@ func newConn(s *Server, client *socket, r route) *conn {
 // to another connection (handed).
 func (c *conn) run() {
 	defer c.cancel()
+	if c.config.Secure != nil && c.client.tls == nil && c.config.Forward == nil && c.denied == nil {
+		c.secure()
+	}
 	if c.config.Tap != nil {
 		c.config.Tap.Open(inspect.ConnInfo{ID: c.id, Mode: c.mode, Target: c.config.Target.String(), Time: c.start,
 			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()},
-			TLS:    c.client.tls != nil, Via: c.via, Opaque: c.opaque})
+			TLS:    c.client.tls != nil, ClientTLS: c.client.described(), Via: c.via, Opaque: c.opaque})
 	}
 	if c.begin() {
 		c.up()
@@ -153,7 +158,7 @@ func (c *conn) fail(why string) {
 // wary says that the client has ended without a word inside TLS that is ours, as
 // those do that look at the certificate only behind the handshake.
 func (c *conn) wary() bool {
-	return c.tunnel && c.client.tls != nil && c.bytes[inspect.ToServer].Load() == 0 && time.Since(c.start) < waryTime
+	return (c.tunnel || c.config.Secure != nil) && c.client.tls != nil && c.bytes[inspect.ToServer].Load() == 0 && time.Since(c.start) < waryTime
 }
 
 // waryTime is how soon a client leaves that does not like our certificate. One that
@@ -217,10 +222,10 @@ func (c *conn) stop(why string) {
 func (c *conn) closeSockets() {
 	c.mu.Lock()
 	c.over.Store(true)
-	up := c.upstream
+	up, client := c.upstream, c.client
 	c.changed.Broadcast()
 	c.mu.Unlock()
-	c.client.close()
+	client.close()
 	if up != nil {
 		up.close()
 	}
@@ -340,7 +345,11 @@ func (c *conn) mirror(l inspect.Leg, d inspect.Dir, how inspect.End, text string
 // afterCloseNotify waits until a FIN has followed a close_notify, or the
 // connection is over in the other direction too.
 func (c *conn) afterCloseNotify(l inspect.Leg, d inspect.Dir, from *socket) {
-	if from.awaitFin() {
+	err := from.awaitFin()
+	for l == inspect.ClientLeg && errors.Is(err, os.ErrDeadlineExceeded) && c.awake() { // that was for whoever reads
+		err = from.awaitFin()
+	}
+	if errors.Is(err, io.EOF) {
 		c.ended(l, d, inspect.Fin, "")
 	} else {
 		c.ended(l, d, inspect.CloseNotify, "without FIN")

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -27,10 +28,13 @@ type dialer struct {
 	timeout  time.Duration
 	own      func(netip.AddrPort) bool // is one of our listeners
 	upstream Upstream                  // nil: there is no other proxy
+	cert     *tls.Certificate          // for servers that ask; nil: none
+	keyLog   io.Writer
 }
 
 func (s *Server) newDialer(c *Config) (dialer, error) {
-	d := dialer{name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout, own: s.listensOn, upstream: c.Upstream}
+	d := dialer{name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout, own: s.listensOn, upstream: c.Upstream,
+		cert: c.ClientCert, keyLog: c.KeyLog}
 	port := c.Target.Port()
 	switch c.Target.Scheme {
 	case "tcp":
@@ -83,11 +87,16 @@ func (d dialer) secured(ctx context.Context, r *dialled) *dialled {
 	return d.step(ctx, r, func(ctx context.Context, r *dialled) error {
 		s := r.socket
 		s.under, s.outer, s.ahead = &under{Conn: s.Conn, ahead: s.ahead}, s.tls, nil
-		s.tls = tls.Client(s.under, &tls.Config{
+		config := &tls.Config{
+			KeyLogWriter:       d.keyLog,
 			ServerName:         d.name,
 			NextProtos:         []string{"http/1.1"}, // an upgrade needs HTTP/1.1
 			InsecureSkipVerify: d.insecure,           // only when the user says so; it is shown
-		})
+		}
+		if d.cert != nil {
+			config.Certificates = []tls.Certificate{*d.cert}
+		}
+		s.tls = tls.Client(s.under, config)
 		s.Conn = s.tls
 		if err := s.tls.HandshakeContext(ctx); err != nil {
 			s.close()
@@ -129,7 +138,8 @@ func (d dialer) connect(ctx context.Context, addr string) (*net.TCPConn, error) 
 }
 
 func (d dialer) describe(st tls.ConnectionState) *inspect.TLSInfo {
-	info := &inspect.TLSInfo{Version: tls.VersionName(st.Version), Cipher: tls.CipherSuiteName(st.CipherSuite), ALPN: st.NegotiatedProtocol}
+	info := &inspect.TLSInfo{Version: tls.VersionName(st.Version), Cipher: tls.CipherSuiteName(st.CipherSuite), ALPN: st.NegotiatedProtocol,
+		SNI: st.ServerName, Resumed: st.DidResume}
 	info.Verified = !d.insecure
 	if len(st.PeerCertificates) == 0 {
 		return info
@@ -146,7 +156,7 @@ func (d dialer) describe(st tls.ConnectionState) *inspect.TLSInfo {
 			pool.AddCert(c)
 		}
 		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: d.name, Intermediates: pool}); err != nil {
-			info.Why += ": " + err.Error()
+			info.Why += ": " + certificateWords(err, time.Now())
 		}
 	}
 	return info
@@ -170,7 +180,7 @@ func (d dialer) sentence(err error) string {
 	case errors.Is(err, errLoop):
 		return fmt.Sprintf("%s is wsproxy itself, which would connect to itself for ever", d.addr)
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid):
-		return fmt.Sprintf("the certificate of %s is not trusted: %s (--insecure goes on without checking)", d.addr, innermost(err))
+		return fmt.Sprintf("the certificate of %s is not trusted: %s (--insecure goes on without checking)", d.addr, certificateWords(err, time.Now()))
 	case errors.As(err, &record):
 		return fmt.Sprintf("the server %s does not speak TLS; a target of ws:// or http:// is without it", d.addr)
 	case errors.As(err, &dns):

@@ -33,7 +33,7 @@ func newExchanger(s *Server) *exchanger {
 		DialContext:         x.connect,
 		Proxy:               x.upstream,
 		DisableCompression:  true, // it would ask for gzip and undo it
-		TLSClientConfig:     &tls.Config{InsecureSkipVerify: s.config.Insecure, NextProtos: []string{"http/1.1"}},
+		TLSClientConfig:     &tls.Config{KeyLogWriter: s.config.KeyLog, InsecureSkipVerify: s.config.Insecure, NextProtos: []string{"http/1.1"}},
 		TLSHandshakeTimeout: s.config.DialTimeout,
 		MaxIdleConnsPerHost: 32,
 		IdleConnTimeout:     90 * time.Second,

@@ -21,7 +21,11 @@ import (
 func (b *bridge) meet() bool {
 	if b.config.Tap != nil {
 		b.config.Tap.Open(inspect.ConnInfo{ID: b.id, Mode: b.mode, Target: b.config.Target.String(), Time: time.Now(),
-			Client: inspect.Endpoints{Local: b.local.String(), Remote: b.client.RemoteAddr().String()}})
+			Client: inspect.Endpoints{Local: b.local.String(), Remote: b.client.RemoteAddr().String()},
+			TLS:    b.client.tls != nil, ClientTLS: b.client.described(), Opaque: b.opaque})
+	}
+	if !b.begin() {
+		return false
 	}
 	raw, now, ok := b.readHead(inspect.ToServer, b.config.HeadTimeout)
 	if !ok {

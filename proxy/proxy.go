@@ -8,8 +8,10 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -33,6 +35,12 @@ type Config struct {
 	KeepOrigin bool  // pass an Origin or Referer that names us on
 	AllowHost  Hosts // that requests may be for
 	Insecure   bool  // do not verify the target's certificate
+
+	// Secure answers a certificate for a name or an address, if listeners speak TLS;
+	// nil: they do not. A forward proxy's never do.
+	Secure     func(host string) (*tls.Certificate, error)
+	ClientCert *tls.Certificate // shown to a server that asks; nil: none
+	KeyLog     io.Writer        // gets the keys of all TLS, for whoever is to read it besides; nil: nobody
 
 	BothLegs    bool          // tap the server leg whole, not only its handshake and end
 	HeadLimit   int64         // most bytes of an HTTP head; 0: 64 KiB

@@ -98,13 +98,13 @@ func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNABORTED)
 }
 
-// awaitFin waits behind a close_notify for the FIN that mostly follows it; true
-// if it came before the socket was closed.
-func (s *socket) awaitFin() bool {
+// awaitFin waits behind a close_notify for the FIN that mostly follows it: io.EOF
+// says that it came.
+func (s *socket) awaitFin() error {
 	var b [512]byte
 	for {
 		if _, err := s.under.Read(b[:]); err != nil {
-			return errors.Is(err, io.EOF)
+			return err
 		}
 	}
 }

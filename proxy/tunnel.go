@@ -233,7 +233,7 @@ func (t *tunnel) shake(below *under, name string, mirror *x509.Certificate) (*tl
 	if err != nil {
 		return nil, err
 	}
-	client := tls.Server(below, &tls.Config{Certificates: []tls.Certificate{*leaf}, NextProtos: []string{"http/1.1"}})
+	client := tls.Server(below, &tls.Config{KeyLogWriter: t.edge.server.config.KeyLog, Certificates: []tls.Certificate{*leaf}, NextProtos: []string{"http/1.1"}})
 	ctx, cancel := context.WithTimeout(t.edge.ctx, t.edge.server.config.HeadTimeout)
 	defer cancel()
 	return client, client.HandshakeContext(ctx)
@@ -249,26 +249,9 @@ func mirrored(r *dialled) *x509.Certificate {
 
 // distrusted tells of a client that did not end its handshake.
 func (t *tunnel) distrusted(s *socket, name string, err error) {
-	how, text := s.ending(err)
-	if alert, ok := s.under.bareAlert(); ok {
-		how, text = inspect.TLSAlert, alert.Error()
-	}
-	why := fmt.Sprintf("the TLS handshake with the client failed: %s (%s)", innermost(err), t.via)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		how, why = inspect.Self, fmt.Sprintf("the client's TLS handshake did not end within %v (%s)", t.edge.server.config.HeadTimeout, t.via)
-	case how == inspect.TLSAlert, how == inspect.Fin, how == inspect.Rst && isReset(err):
-		if how != inspect.TLSAlert {
-			text = "it left in the middle of the handshake"
-		}
-		why = untrusted(name, strings.TrimPrefix(text, "tls: "))
-	}
-	t.edge.fail(t.via, how, text, why)
-}
-
-// untrusted says what to do about a client that left because of our certificate.
-func untrusted(name, text string) string {
-	return fmt.Sprintf("the client does not take wsproxy's certificate for %s: %s; wsproxy ca env or wsproxy ca install makes it trusted, --pass-through %s leaves the host alone", name, text, name)
+	r := t.edge.server.elsewhere()
+	f := r.distrusted(s, err, t.via, name)
+	t.edge.fail(t.via, f.how, f.text, f.why)
 }
 
 // errHello ends a handshake that was only to be looked at.

@@ -359,7 +359,7 @@ func (c *conn) clientEnded(err error, held []byte) {
 	how, text := c.client.ending(err)
 	c.tellPartial()
 	if c.wary() {
-		c.fail(untrusted(c.dialer.name, "it left right behind the handshake"))
+		c.fail(c.untrusted(c.shownName(), "it left right behind the handshake"))
 	}
 	if c.inside && how == inspect.Fin {
 		c.answers(lingerTime) // a pipe cannot end one way only

@@ -302,6 +302,9 @@ func (m *maker) peer() {
 	if c := s.Conn.Client; c.Remote != "" {
 		m.field("client", "%s, to %s", visible(c.Remote), visible(c.Local))
 	}
+	if t := s.Conn.ClientTLS; t != nil {
+		m.field("TLS", "%s", tlsText(t))
+	}
 	p := s.Peer
 	if p == nil {
 		return
@@ -316,19 +319,30 @@ func (m *maker) peer() {
 		m.field("server", "%s", visible(p.Addr))
 	}
 	if t := p.TLS; t != nil {
-		text := visible(t.Version + " " + t.Cipher)
-		if t.ALPN != "" {
-			text += ", ALPN " + visible(t.ALPN)
-		}
-		if len(t.Names) > 0 {
-			text += ", certificate for " + visible(strings.Join(t.Names, ", "))
-		}
-		if !t.Expiry.IsZero() {
-			text += " until " + t.Expiry.Format("2006-01-02")
-		}
-		m.field("TLS", "%s", text)
+		m.field("TLS", "%s", tlsText(t))
 		if !t.Verified {
 			m.add(span{fmt.Sprintf("%-14s", ""), name}, span{"the certificate was not verified: " + visible(t.Why), odd})
 		}
 	}
+}
+
+// tlsText is what there is to say of a leg's TLS.
+func tlsText(t *inspect.TLSInfo) string {
+	text := visible(t.Version + " " + t.Cipher)
+	if t.ALPN != "" {
+		text += ", ALPN " + visible(t.ALPN)
+	}
+	if t.SNI != "" {
+		text += ", SNI " + visible(t.SNI)
+	}
+	if t.Resumed {
+		text += ", resumed"
+	}
+	if len(t.Names) > 0 {
+		text += ", certificate for " + visible(strings.Join(t.Names, ", "))
+	}
+	if !t.Expiry.IsZero() {
+		text += " until " + t.Expiry.Format("2006-01-02")
+	}
+	return text
 }

@@ -44,6 +44,7 @@ type rootFlags struct {
 	insecure  bool
 	upstream  string
 	redact    bool
+	secure    secureFlags
 
 	forward *proxy.Forward // nil: a reverse proxy
 	socks   []string       // more listeners of a forward proxy
@@ -110,13 +111,14 @@ bytes in their messages. With --listen tcp:// it is the other way round.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd(), filterHelp())
+	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), caCmd(), versionCmd(), filterHelp())
 	return cmd
 }
 
 func (f *rootFlags) register(cmd *cobra.Command) {
 	f.registerRun(cmd)
 	f.registerRequests(cmd)
+	f.secure.registerDoor(cmd)
 	s := cmd.Flags()
 	s.StringVar(&f.connectTo, "connect-to", "", "dial `host:port` instead of the target's")
 	s.BoolVar(&f.keepHost, "keep-host", false, "pass the client's Host header on")
@@ -126,6 +128,7 @@ func (f *rootFlags) register(cmd *cobra.Command) {
 
 // registerRequests registers what concerns each request, whoever it is for.
 func (f *rootFlags) registerRequests(cmd *cobra.Command) {
+	f.secure.registerTLS(cmd)
 	s := cmd.Flags()
 	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
 	s.BoolVar(&f.insecure, "insecure", false, "do not verify servers' certificates")
@@ -136,7 +139,7 @@ func (f *rootFlags) registerRequests(cmd *cobra.Command) {
 func (f *rootFlags) registerRun(cmd *cobra.Command) {
 	f.output.register(cmd)
 	s := cmd.Flags()
-	s.StringArrayVar(&f.listen, "listen", nil, "`host:port` to listen on, repeatable; port 0 takes a free one (default: port 8080 or the next free one, on 127.0.0.1 and ::1)")
+	s.StringArrayVar(&f.listen, "listen", nil, "`[scheme://]host:port` to listen on, repeatable; https:// with TLS, tcp:// without WebSocket; port 0 takes a free one (default: port 8080 or the next free one, on 127.0.0.1 and ::1)")
 	s.StringVar(&f.record, "record", "", "record everything to `FILE` (pcapng); without it a temporary recording is kept until the end")
 	s.BoolVar(&f.force, "force", false, "overwrite the --record file")
 	s.BoolVar(&f.append, "append", false, "add to the --record file")

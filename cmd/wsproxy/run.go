@@ -28,8 +28,10 @@ const grace = 500 * time.Millisecond
 type proxying struct {
 	out, err  io.Writer
 	flags     rootFlags
-	target    *url.URL // nil: a forward proxy
-	raw       bool     // the clients speak no WebSocket
+	target    *url.URL  // nil: a forward proxy
+	raw       bool      // the clients speak no WebSocket
+	door      bool      // listeners speak TLS
+	keys      io.Closer // of the key log; nil: there is none
 	listeners []net.Listener
 	server    *proxy.Server
 	recording *recording // nil with --no-record
@@ -66,27 +68,38 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 	}
 	p := &proxying{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), flags: f, target: target, raw: raw}
 	p.notices = &notices{out: p.err}
+	if p.door, err = f.secure.door(f.listen); err != nil {
+		return nil, err
+	}
+	if p.door && target == nil {
+		return nil, usagef("", "a forward proxy's own port is plain; TLS is what it looks into")
+	}
+	if p.door && raw {
+		return nil, usagef("", "TLS is for listeners of WebSocket clients, not for those of tcp://")
+	}
 	upstream, err := upstreamOf(f.upstream, os.Getenv)
 	if err != nil {
+		return nil, err
+	}
+	c := proxy.Config{
+		Target: target, Forward: f.forward, Upstream: upstream, FromTCP: raw, ConnectTo: f.connectTo, Header: headers,
+		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
+		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, MaxConns: maxConns(), Logf: p.notices.logf,
+	}
+	if p.keys, err = f.secure.fill(&c, p.door); err != nil {
 		return nil, err
 	}
 	if p.listeners, err = f.open(); err != nil {
 		return nil, err
 	}
-	var tap inspect.Sink
 	if !f.noRecord {
 		if p.recording, err = openRecording(f, keep, p.title(), p.notices); err != nil {
 			closeAll(p.listeners)
 			return nil, err
 		}
-		tap = p.redaction(p.recording.writer)
+		c.Tap = p.redaction(p.recording.writer)
 	}
-	p.server, err = proxy.New(proxy.Config{
-		Target: target, Forward: f.forward, Upstream: upstream, FromTCP: raw, ConnectTo: f.connectTo, Header: headers,
-		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
-		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, MaxConns: maxConns(), Tap: tap, Logf: p.notices.logf,
-	})
-	if err != nil {
+	if p.server, err = proxy.New(c); err != nil {
 		closeAll(p.listeners)
 		return nil, errors.Join(usagef("", "%v", err), p.recording.close())
 	}
@@ -142,6 +155,9 @@ func (p *proxying) watchUntilEnd(ctx context.Context) error {
 	playing.Wait()
 	stopErr := p.shutdown(context.WithoutCancel(ctx))
 	closeErr := p.recording.close()
+	if p.keys != nil {
+		closeErr = errors.Join(closeErr, p.keys.Close())
+	}
 	if !quit {
 		err = errors.Join(err, <-watched)
 	}
@@ -192,15 +208,25 @@ func (p *proxying) announce() {
 
 func openURL(l net.Listener) string { return "http://" + l.Addr().String() }
 
+// s is what TLS adds to a scheme.
+func (p *proxying) s() string {
+	if p.door {
+		return "s"
+	}
+	return ""
+}
+
 // at is what to connect to.
 func (p *proxying) at(l net.Listener) string {
 	switch {
 	case p.raw:
 		return "tcp://" + l.Addr().String()
 	case p.target != nil && p.target.Scheme == "tcp":
-		return "ws://" + l.Addr().String()
+		return "ws" + p.s() + "://" + l.Addr().String()
 	case p.takesSOCKS(l):
 		return "socks5h://" + l.Addr().String()
+	case p.door:
+		return "https://" + l.Addr().String()
 	}
 	return openURL(l)
 }
@@ -215,7 +241,7 @@ func (p *proxying) view() *view {
 	if p.target == nil {
 		v.options.Open = "set HTTP_PROXY and HTTPS_PROXY to http://" + reachable(p.listeners[0].Addr())
 	} else if s := p.target.Scheme; s == "http" || s == "https" {
-		v.options.Open = "open http://" + reachable(p.listeners[0].Addr()) + "/ → " + p.target.String()
+		v.options.Open = "open http" + p.s() + "://" + reachable(p.listeners[0].Addr()) + "/ → " + p.target.String()
 	}
 	return v
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -93,8 +94,8 @@ func fromTCP(listen []string, target *url.URL) (bool, error) {
 func listenAt(addr string) (net.Listener, error) {
 	bare := addr
 	if scheme, rest, ok := strings.Cut(addr, "://"); ok {
-		if scheme != "http" && scheme != "ws" && scheme != "tcp" {
-			return nil, usagef("--listen 127.0.0.1:8080", "cannot listen for %s:// yet; a listener is http://host:port or tcp://host:port", scheme)
+		if !slices.Contains([]string{"http", "https", "ws", "wss", "tcp"}, scheme) {
+			return nil, usagef("--listen 127.0.0.1:8080", "cannot listen for %s://; a listener is [http://]host:port, https://host:port or tcp://host:port", scheme)
 		}
 		bare = strings.TrimSuffix(rest, "/")
 	}

@@ -295,7 +295,8 @@ func TestManyAtOnce(t *testing.T) {
 			done <- ok
 		}()
 	}
-	if !<-done || !<-done {
+	one, other := <-done, <-done
+	if !one || !other {
 		t.Error("a matcher saw another's frame")
 	}
 }

@@ -287,3 +287,10 @@ func (a *Authority) sign(host string, mirror *x509.Certificate) (*tls.Certificat
 
 // clip keeps a name within what a common name may have (RFC 5280 appendix A.1).
 func clip(s string) string { return s[:min(len(s), 64)] }
+
+// Trusted says that the system takes the authority for one, as programs that ask it
+// see it.
+func (a *Authority) Trusted() bool {
+	_, err := a.cert.Verify(x509.VerifyOptions{KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	return err == nil
+}

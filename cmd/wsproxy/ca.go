@@ -1,0 +1,241 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/smallstep/truststore"
+	"github.com/spf13/cobra"
+	"github.com/wsproxy/wsproxy/proxy/ca"
+)
+
+func caCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "ca",
+		Short: "The certificate authority: where it is, and who trusts it",
+		Long: `To look into wss:// and https://, wsproxy shows clients certificates of an authority of
+its own, which is made at first need and lies in your configuration folder (or in
+$WSPROXY_CA_DIR). Nobody trusts it until you say so: for one shell with wsproxy ca
+env, for one command with wsproxy run, or for this machine with wsproxy ca install.
+Whoever has its key can pretend to be any server to those who trust it.`,
+		Example: `  curl --cacert "$(wsproxy ca path)" -x http://127.0.0.1:8080 https://example.com/
+  eval "$(wsproxy ca env)"
+  wsproxy ca install --dry-run`,
+		Args: exactly(0, "no arguments; path, env, install and uninstall are commands of their own"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := openCA()
+			if err != nil {
+				return err
+			}
+			describeCA(cmd.OutOrStdout(), a)
+			return nil
+		},
+	}
+	cmd.AddCommand(caPathCmd(), caEnvCmd(), caStoreCmd("install"), caStoreCmd("uninstall"))
+	return cmd
+}
+
+func describeCA(w io.Writer, a *ca.Authority) {
+	c := a.Certificate()
+	spki := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+	fmt.Fprintf(w, "certificate   %s\n", a.Path())
+	fmt.Fprintf(w, "subject       %s\n", c.Subject.CommonName)
+	fmt.Fprintf(w, "SHA-256       %s\n", a.Fingerprint())
+	fmt.Fprintf(w, "SPKI          %s\n", base64.StdEncoding.EncodeToString(spki[:]))
+	fmt.Fprintf(w, "valid until   %s\n", c.NotAfter.Format(time.DateOnly))
+	for _, s := range caStores {
+		fmt.Fprintf(w, "%-12s  %s\n", s.name, s.state(a))
+	}
+}
+
+func caPathCmd() *cobra.Command {
+	return &cobra.Command{
+		Use: "path", Short: "Print the path of the authority's certificate",
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a, err := openCA()
+			if err == nil {
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), a.Path())
+			}
+			return err
+		},
+	}
+}
+
+// shells are how an environment variable is set in each.
+var shells = map[string]string{"sh": "export %s=%s\n", "fish": "set -gx %s %s\n", "powershell": "$env:%s = %s\n"}
+
+func caEnvCmd() *cobra.Command {
+	shell := "sh"
+	if runtime.GOOS == "windows" {
+		shell = "powershell"
+	}
+	cmd := &cobra.Command{
+		Use: "env", Short: "Print the variables that make programs trust the authority",
+		Long: `Print the variables that make curl, Node, Python, Go, Ruby, git and others trust the
+authority beside what the system trusts, for programs that a shell starts from then on.`,
+		Example: `  eval "$(wsproxy ca env)"
+  wsproxy ca env --shell fish | source`,
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			form, ok := shells[shell]
+			if !ok {
+				return usagef("--shell sh", "--shell takes sh, fish or powershell, not %q", shell)
+			}
+			a, err := openCA()
+			if err != nil {
+				return err
+			}
+			own, err := os.ReadFile(a.Path())
+			if err != nil {
+				return failf("", "cannot read %s: %v", a.Path(), cause(err))
+			}
+			bundle, err := keep("roots", ".pem", append(systemRoots(), own...))
+			if err != nil {
+				return err
+			}
+			w := cmd.OutOrStdout()
+			for _, name := range trustVariables {
+				fmt.Fprintf(w, form, name, shellWord(bundle))
+			}
+			fmt.Fprintf(w, form, "NODE_EXTRA_CA_CERTS", shellWord(a.Path()))
+			fmt.Fprintf(w, "# Java, Chromium and Firefox have stores of their own: wsproxy ca install\n")
+			if runtime.GOOS != "linux" {
+				fmt.Fprintf(w, "# Go's programs ask the system's store here: wsproxy ca install --store system\n")
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&shell, "shell", shell, "`sh`, fish or powershell")
+	return cmd
+}
+
+// caStore is a place where programs look for whom to trust.
+type caStore struct {
+	name  string
+	about string
+	trust func() (truststore.Trust, error) // nil: the system's own
+	hint  string                           // what is missing, where it cannot be used
+}
+
+// caStores are those that wsproxy knows.
+var caStores = []caStore{
+	{name: "system", about: "the system's, for curl, Go, Python's ssl, …"},
+	{name: "nss", about: "Chromium's and Firefox's on Linux and macOS", hint: "certutil is not installed (Debian: apt install libnss3-tools), or no browser has made its store yet",
+		trust: func() (truststore.Trust, error) { return truststore.NewNSSTrust() }},
+	{name: "java", about: "Java's", hint: "JAVA_HOME names no Java with keytool",
+		trust: func() (truststore.Trust, error) { return truststore.NewJavaTrust() }},
+}
+
+// open is the store; nil if it cannot be used here.
+func (s *caStore) open() truststore.Trust {
+	t, err := s.trust()
+	if err != nil || t.PreCheck() != nil {
+		return nil
+	}
+	return t
+}
+
+// state says whether the authority is in it.
+func (s *caStore) state(a *ca.Authority) string {
+	if s.trust == nil {
+		if a.Trusted() {
+			return "trusts it"
+		}
+		return "does not trust it"
+	}
+	t := s.open()
+	switch {
+	case t == nil:
+		return "not found: " + s.hint
+	case t.Exists(a.Certificate()):
+		return "trusts it"
+	}
+	return "does not trust it"
+}
+
+// change installs the authority in a store or takes it out, and says what that did.
+func (s *caStore) change(a *ca.Authority, install bool) string {
+	var err error
+	switch {
+	case s.trust == nil && install:
+		err = truststore.InstallFile(a.Path())
+	case s.trust == nil:
+		err = truststore.UninstallFile(a.Path())
+	default:
+		t := s.open()
+		switch {
+		case t == nil:
+			return "left alone: " + s.hint
+		case t.Exists(a.Certificate()) == install:
+			return map[bool]string{true: "trusts it already", false: "does not trust it"}[install]
+		case install:
+			err = t.Install(a.Path(), a.Certificate())
+		default:
+			err = t.Uninstall(a.Path(), a.Certificate())
+		}
+	}
+	switch {
+	case err != nil:
+		return "failed: " + cause(err).Error()
+	case install:
+		return "trusts it now"
+	}
+	return "does not trust it any more"
+}
+
+func caStoreCmd(verb string) *cobra.Command {
+	var stores []string
+	var dry bool
+	install := verb == "install"
+	cmd := &cobra.Command{
+		Use:   verb,
+		Short: map[bool]string{true: "Have this machine trust the authority", false: "Take the authority out of this machine's stores"}[install],
+		Long: map[bool]string{
+			true: `Put the authority into the stores of the system, of Chromium and Firefox (NSS) and of
+Java, as far as they are found, and say what was done. The system's needs
+administrator's rights, for which sudo may ask.`,
+			false: `Take the authority out of the stores again. Its files stay where they are.`}[install],
+		Args: exactly(0, "no arguments; --store names one"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, s := range stores {
+				if !slices.ContainsFunc(caStores, func(c caStore) bool { return c.name == s }) {
+					return usagef("--store nss", "--store takes system, nss or java, not %q", s)
+				}
+			}
+			a, err := openCA()
+			if err != nil {
+				return err
+			}
+			failed := false
+			for _, s := range caStores {
+				if len(stores) > 0 && !slices.Contains(stores, s.name) {
+					continue
+				}
+				said := "now: " + s.state(a)
+				if !dry {
+					said = s.change(a, install)
+				}
+				failed = failed || strings.HasPrefix(said, "failed")
+				fmt.Fprintf(cmd.OutOrStdout(), "%-7s %s (%s)\n", s.name, said, s.about)
+			}
+			if install && !dry {
+				fmt.Fprintln(cmd.OutOrStdout(), "programs that run already may have to be started again")
+			}
+			if failed {
+				return failf("wsproxy ca env does without", "not every store could be changed")
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringArrayVar(&stores, "store", nil, "`system`, nss or java, repeatable; all that are found otherwise")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what there is and change nothing")
+	return cmd
+}
