@@ -35,6 +35,7 @@ type bridge struct {
 	// Owned by fromFrames.
 	in unframing
 
+	keying  sync.Mutex // of key
 	writing sync.Mutex // of frames
 	pending struct {
 		sync.Mutex
@@ -89,7 +90,6 @@ func (b *bridge) run() {
 		b.endRest()
 		return
 	}
-	b.sessions.Add(1)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -223,7 +223,9 @@ func (b *bridge) frame(now time.Time, d inspect.Dir, data []byte) {
 // section 5.3).
 func (b *bridge) head(out []byte, f *inspect.Fields) []byte {
 	for f.Masked && f.Key == [4]byte{} {
+		b.keying.Lock()
 		v := b.key.Uint64()
+		b.keying.Unlock()
 		f.Key = [4]byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)}
 	}
 	return inspect.NewHeader(*f).Append(out)

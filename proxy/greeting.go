@@ -99,6 +99,7 @@ func (b *bridge) agree(h *inspect.Head) bool {
 	answer := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
 		inspect.AcceptKey(h.Get("Sec-WebSocket-Key")) + "\r\n" + extra + "\r\n"
 	b.tap(inspect.ClientLeg, inspect.ToClient, time.Now(), []byte(answer), marks{})
+	b.sessions.Add(1) // from here on the end is a Close
 	if _, err := b.client.Write([]byte(answer)); err != nil {
 		b.abort(inspect.ClientLeg, inspect.ToServer, inspect.Rst, writeText(err))
 		return false
@@ -178,6 +179,7 @@ func (b *bridge) ask() (why string) {
 		return "the server's Sec-WebSocket-Accept does not fit the key"
 	}
 	b.base64 = h.Get("Sec-WebSocket-Protocol") == "base64"
+	b.sessions.Add(1)
 	return ""
 }
 
