@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -161,6 +163,51 @@ func TestForwardCutAnywhere(t *testing.T) {
 			_ = server.Close()
 		}
 	})
+}
+
+// A session may be silent for longer than a head may take, and so may a client
+// between its requests.
+func TestForwardPatience(t *testing.T) {
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			r := newForwardRig(t, func(c *Config) { c.HeadTimeout = 20 * time.Millisecond })
+			client, server := r.openBy(w)
+			_ = client.SetReadDeadline(time.Now().Add(60 * time.Millisecond)) // the silence
+			if n, err := client.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("read %d, %v", n, err)
+			}
+			_ = client.SetReadDeadline(time.Now().Add(patience))
+			r.send(client, wireFrames["masked"])
+			r.expect(server, wireFrames["masked"])
+			r.ends(client, server, false)
+		})
+	}
+	for name, first := range map[string]string{"between requests": "", "pipelined": "CONNECT ADDR HTTP/1.1\r\n\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			r := newForwardRig(t, func(c *Config) { c.HeadTimeout = 20 * time.Millisecond })
+			served := make(chan error, 1)
+			server := &http.Server{Handler: http.NotFoundHandler()}
+			go func() { served <- server.Serve(r.upstream) }()
+			t.Cleanup(func() { _ = server.Close(); <-served })
+			addr := r.upstream.Addr().String()
+			get, want := "GET http://"+addr+"/ HTTP/1.1\r\nHost: "+addr+"\r\n\r\n", "HTTP/1.1 404 Not Found\r\n"
+			client := r.dial()
+			r.send(client, strings.Replace(first, "ADDR", addr, 1)+get)
+			if first != "" {
+				r.expect(client, established)
+			}
+			for range 2 {
+				r.expect(client, want)
+				_ = client.SetReadDeadline(time.Now().Add(60 * time.Millisecond))
+				if n, err := io.Copy(io.Discard, client); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Fatalf("read %d, %v", n, err)
+				}
+				_ = client.SetReadDeadline(time.Now().Add(patience))
+				r.send(client, get)
+			}
+			r.expect(client, want)
+		})
+	}
 }
 
 // A tunnel's client need not wait for the answer.
