@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
@@ -604,6 +605,34 @@ func TestForwardPlainHTTP(t *testing.T) {
 	}
 	r.expect(client, "0\r\n\r\n")
 	r.expectEnd(client, false)
+}
+
+// An answer that breaks off does so for the client too.
+func TestForwardBrokenAnswer(t *testing.T) {
+	for name, answer := range map[string]string{
+		"in chunks":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nhe",
+		"with a length": "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newForwardRig(t, nil)
+			client := r.dial()
+			r.send(client, "GET http://"+r.upstream.Addr().String()+"/ HTTP/1.1\r\nHost: x\r\n\r\n")
+			server := r.accept()
+			if _, err := http.ReadRequest(bufio.NewReader(server)); err != nil {
+				t.Fatal(err)
+			}
+			r.send(server, answer)
+			_ = server.Close()
+			got, err := http.ReadResponse(bufio.NewReader(client), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(got.Body)
+			if !strings.HasPrefix(string(body), "hello") || !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("the body is %q, %v", body, err)
+			}
+		})
+	}
 }
 
 // newChunked reads a chunked body.
