@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/internal/wstest"
 )
 
@@ -240,4 +241,43 @@ func TestForwardChain(t *testing.T) {
 	}
 	far.stdout.wait(t, "  -   http   200  GET http://"+s.Addr+"/chunked", 4)
 	far.stdout.wait(t, "  open   101  ws://"+s.Addr+"/socket", 2)
+}
+
+// What was recorded behind a forward proxy is replayed to a client that has none.
+func TestForwardReplay(t *testing.T) {
+	t.Parallel()
+	recording := filepath.Join(t.TempDir(), "forward.pcapng")
+	proxy := startForward(t, "--plain", "--record", recording)
+	s := serve(t, site(nil))
+	c, err := wstest.Open(t.Context(), proxy.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Upgrade(wstest.UpgradeRequest(s.Addr, "ws://"+s.Addr+"/socket", "")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(wstest.Text("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Expect(inspect.OpText, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(wstest.Close(1000, "bye")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Rest(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	proxy.stdout.wait(t, "  end ", 1)
+	proxy.stop(t)
+	replay := start(t, home(t), program, "replay", recording, "--listen", "127.0.0.1:0", "--once")
+	said := replay.stderr.wait(t, "ready\n", 1)
+	_, rest, _ := strings.Cut(said, "listening on http://")
+	addr, _, _ := strings.Cut(rest, " ")
+	talkTo(t, addr, "/socket", "hello")
+	if code := replay.wait(t); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, replay.stderr)
+	}
 }

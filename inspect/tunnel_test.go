@@ -77,3 +77,13 @@ func TestURL(t *testing.T) {
 		}
 	}
 }
+
+func TestPath(t *testing.T) {
+	for target, want := range map[string]string{
+		"/x?u=http://b/": "/x?u=http://b/", "ws://a/x?y": "/x?y", "http://a:1": "/", "http://a?q": "/?q", "*": "*",
+	} {
+		if got := (&Handshake{Request: &Head{Target: target}}).Path(); got != want {
+			t.Errorf("the path of %s is %s", target, got)
+		}
+	}
+}
