@@ -102,6 +102,10 @@ func sessionMark(s *record.Session) span {
 // sessionWord is how a session ended, in a word or three.
 func sessionWord(s *record.Session) span {
 	switch {
+	case s.Kind == record.Exchange && s.Conn.Opaque && s.Exchange.Error == "":
+		return span{"tunnel", plain}
+	case s.Kind == record.Exchange && s.Conn.Opaque:
+		return span{"failed", bad}
 	case s.Kind == record.Exchange && s.Exchange.Response == nil:
 		return span{"no answer", bad}
 	case s.Kind == record.Exchange:

@@ -228,6 +228,8 @@ func (p *proxying) at(l net.Listener) string {
 		return "tcp://" + l.Addr().String()
 	case p.target != nil && p.target.Scheme == "tcp":
 		return "ws" + p.s() + "://" + l.Addr().String()
+	case p.takesSOCKS(l):
+		return "socks5h://" + l.Addr().String()
 	case p.door:
 		return "https://" + l.Addr().String()
 	}
@@ -264,7 +266,7 @@ func (p *proxying) goal() string {
 
 // status is what the screen says of the proxy and its recording.
 func (p *proxying) status() ui.Status {
-	st := ui.Status{Bytes: p.server.Stats().Bytes}
+	st := ui.Status{Bytes: p.server.Stats().Bytes, Warnings: p.exposed()}
 	if p.flags.insecure {
 		st.Warnings = append(st.Warnings, "certificate not verified (--insecure)")
 	}
