@@ -29,12 +29,14 @@ func (s *Store) frame(r Row, most int) (Frame, error) {
 	s.mu.Lock()
 	in := span{s.file, s.side.file, nil}
 	if n := s.shelf.get(r.Session()); n != nil && n.streams[r.Dir()] != nil {
-		in.extents = n.streams[r.Dir()].reach(s.pages, r.Off(), r.Off()+int64(most)+14)
+		in.extents = n.streams[r.Dir()].reach(s.pages, r.Off(), r.Off()+int64(most)+maxHeaderLen)
 	}
 	s.mu.Unlock()
-	var head [14]byte
-	n, err := in.readAt(head[:], r.Off())
-	h, ok := inspect.ParseHeader(head[:n])
+	// The header and the payload are read at once: what the row says of the length
+	// is the header's, and how long that is at most is known.
+	buf := make([]byte, min(uint64(maxHeaderLen)+min(r.Length(), uint64(most)), in.behind(r.Off())))
+	n, err := in.readAt(buf, r.Off())
+	h, ok := inspect.ParseHeader(buf[:n])
 	if !ok {
 		if err == nil {
 			err = ErrMissing
@@ -43,16 +45,20 @@ func (s *Store) frame(r Row, most int) (Frame, error) {
 	}
 	f := Frame{Row: r, Header: h}
 	want := min(h.Length(), uint64(most))
-	f.Payload = make([]byte, min(want, in.behind(r.Off()+int64(h.Len()))))
-	k, err := in.readAt(f.Payload, r.Off()+int64(h.Len()))
-	f.Payload = f.Payload[:k]
+	f.Payload = buf[h.Len():min(uint64(n), uint64(h.Len())+want)]
+	if uint64(len(f.Payload)) == want {
+		err = nil // what failed stands behind it
+	}
 	if err != nil {
 		return f, fmt.Errorf("frame %d: %w", r.N(), err)
 	}
-	f.Missing = uint64(k) < want
+	f.Missing = uint64(len(f.Payload)) < want
 	f.Cut = !f.Missing && want < h.Length()
 	return f, nil
 }
+
+// maxHeaderLen is the longest header (RFC 6455 section 5.2).
+const maxHeaderLen = 14
 
 // behind is how many bytes at most there are from off on, so that nobody
 // allocates what a frame only claims.
