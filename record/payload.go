@@ -29,7 +29,7 @@ func (s *Store) frame(r Row, most int) (Frame, error) {
 	s.mu.Lock()
 	in := span{s.file, s.side.file, nil}
 	if n := s.shelf.get(r.Session()); n != nil && n.streams[r.Dir()] != nil {
-		in.extents = n.streams[r.Dir()].reach(s.pages, r.Off(), r.Off()+int64(most)+maxHeaderLen)
+		in.extents = n.streams[r.Dir()].reach(s.pages, r.Off(), r.Off()+int64(min(r.Length(), uint64(most)))+maxHeaderLen)
 	}
 	s.mu.Unlock()
 	// The header and the payload are read at once: what the row says of the length
