@@ -150,6 +150,9 @@ func (c *Conn) keepLimit(m *building) int64 {
 func (c *Conn) messagePart(w *way, p []byte) {
 	m, h := &w.msg, w.frame.Header
 	m.wire += int64(len(p))
+	if c.limits.HeadersOnly {
+		return
+	}
 	pos := w.pos
 	if room := c.keepLimit(m) - int64(len(m.data)); room > 0 && !m.over {
 		keep := p[:min(int64(len(p)), room)]
@@ -246,6 +249,10 @@ func (c *Conn) inflate(w *way, msg *Message, cut bool) {
 	if msg.Cut {
 		w.inflater.Lost()
 		msg.Undecodable = true
+		return
+	}
+	if c.limits.HeadersOnly {
+		msg.Undecodable = w.inflater.IsLost()
 		return
 	}
 	data, size, err := w.inflater.Message(w.msg.data)

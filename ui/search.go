@@ -60,7 +60,7 @@ func (v *view) find(backwards bool) {
 	s.cancel = cancel
 	s.words = fmt.Sprintf("searching for %q … (Esc stops)", s.text)
 	v.follow = false
-	q := query{source: v.source, filter: s.filter, session: f.session, backwards: backwards, at: f.cursor, frames: f.frames}
+	q := query{source: v.source, filter: s.filter, session: f.session, backwards: backwards, at: f.cursor, frames: f.frames, gone: f.gone}
 	number := s.number
 	v.start(func(context.Context) {
 		row, ok, err := q.run(ctx)
@@ -90,7 +90,7 @@ func (v *view) found(q *query, row record.Row, ok bool, err error) {
 	case !ok:
 		v.said = fmt.Sprintf("no message after this one has %q", v.search.text)
 	default:
-		i := int(row.N())
+		i := max(int(row.N())-v.frames.gone, 1)
 		v.frames.n = max(v.frames.n, i+1)
 		v.frames.to(i)
 		v.tab, v.jump = 0, true
@@ -106,6 +106,7 @@ type query struct {
 	backwards bool
 	at        int
 	frames    int
+	gone      int // before the first frame
 }
 
 func (q *query) run(ctx context.Context) (r record.Row, ok bool, err error) {
@@ -119,7 +120,7 @@ func (q *query) run(ctx context.Context) (r record.Row, ok bool, err error) {
 		from, include = q.frames, q.backwards
 	}
 	var row [1]record.Row
-	if q.source.Rows(q.session, from-1, row[:]) == 0 {
+	if q.source.Rows(q.session, q.gone+from-1, row[:]) == 0 {
 		return r, false, nil
 	}
 	if include { // Find leaves out the row it starts from

@@ -180,7 +180,7 @@ func (v *view) ask(x *record.Session, w int) {
 // want is the page that belongs to what is selected.
 func (v *view) want(x *record.Session, w int) want {
 	f := &v.frames
-	out := want{session: f.session, entry: f.entry(f.cursor), tab: v.tab, width: w, search: v.search.text, frames: f.frames, found: x.Findings, closed: f.closed}
+	out := want{session: f.session, entry: f.entry(f.cursor), tab: v.tab, width: w, search: v.search.text, frames: f.gone + f.frames, found: x.Findings, closed: f.closed}
 	if v.tab != 0 || out.entry != entryFrame {
 		out.search = ""
 	}
@@ -188,7 +188,7 @@ func (v *view) want(x *record.Session, w int) want {
 		row, ok := f.row(f.cursor)
 		if !ok {
 			var one [1]record.Row
-			v.source.Rows(f.session, f.cursor-1, one[:])
+			v.source.Rows(f.session, f.gone+f.cursor-1, one[:])
 			row = one[0]
 		}
 		out.row = row
