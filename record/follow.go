@@ -321,13 +321,9 @@ func (fl *follower) segment(l *leg, d inspect.Dir, p *captured, s segment) {
 		l.next[d], l.known[d] = s.seq, true
 	}
 	gap, ended := fl.notes(l, d, p, "")
-	boundary, ok := fl.place(l, d, p, s)
+	boundary, ok := fl.place(l, d, p, s, gap)
 	if !ok {
 		return
-	}
-	if gap > 0 {
-		boundary = 1
-		fl.hole(l, d, p.time, gap)
 	}
 	if n := int64(len(s.payload)) + s.missing; n > 0 {
 		fl.sink.Chunk(inspect.Chunk{Conn: l.conn, Leg: l.leg, Dir: d, Time: p.time, Off: l.off[d],
@@ -351,30 +347,49 @@ func (fl *follower) segment(l *leg, d inspect.Dir, p *captured, s segment) {
 }
 
 // place finds a packet's place in its direction and hands on the hole in front of
-// it, if packets are missing from the file. It answers where in it a frame
-// begins, if that must be said; ok is false for a packet that has no place: one
-// that was here before, as in a file merged with itself, or that stands behind a
-// hole of unknown size.
-func (fl *follower) place(l *leg, d inspect.Dir, p *captured, s segment) (boundary int, ok bool) {
+// it, if packets are missing from the file, or gap bytes are noted not to be in it.
+// It answers where in it a frame begins, if that must be said; ok is false for a
+// packet that has no place: one that was here before, as in a file merged with
+// itself, or that stands behind a hole of unknown size.
+func (fl *follower) place(l *leg, d inspect.Dir, p *captured, s segment, gap int64) (boundary int, ok bool) {
+	missed := s.seq - l.next[d]
 	if l.stale[d] {
-		boundary = marked(p, d)
+		if boundary = marked(p, d); gap > 0 {
+			boundary = 1
+		}
 		if boundary == 0 && s.flags&(flagFin|flagRst) == 0 {
 			return 0, false
 		}
 		l.stale[d] = false
 		// A ring is smaller than the 4 GiB after which numbers come again.
-		fl.hole(l, d, p.time, int64(s.seq-l.next[d]))
+		fl.hole(l, d, p.time, int64(missed))
 		l.next[d] = s.seq
 		return boundary, true
 	}
-	lost := int32(s.seq - l.next[d])
-	if lost < 0 {
+	if int32(missed) < 0 && missed != uint32(gap) {
 		return 0, false
 	}
-	if lost > 0 {
-		fl.hole(l, d, p.time, int64(lost))
+	if n := noted(gap, missed); n > 0 {
+		fl.hole(l, d, p.time, n)
+		l.next[d] = s.seq
+	}
+	if gap > 0 {
+		l.blind[d], l.sure[d] = false, false
+		return 1, true
 	}
 	return fl.boundary(l, d, p), true
+}
+
+// noted is how many bytes are missing in all before a packet: of those that the
+// note on it says, which the numbers may count or not, and packets that were lost.
+func noted(gap int64, missed uint32) int64 {
+	switch {
+	case missed == uint32(gap):
+		return gap
+	case int64(missed) > gap:
+		return int64(missed)
+	}
+	return gap + int64(missed)
 }
 
 // hole hands on that n bytes are not in the file.

@@ -246,8 +246,8 @@ func (p *proxying) status() ui.Status {
 	case r.Waiting:
 		st.Warnings = append(st.Warnings, "the traffic waits for the disk")
 	}
-	if r.Dropped > 0 {
-		st.Warnings = append(st.Warnings, fmt.Sprintf("%d bytes were not recorded", r.Dropped))
+	if r.Snapped+r.Dropped > 0 {
+		st.Warnings = append(st.Warnings, "faster than the disk: "+leftOut(r))
 	}
 	return st
 }
