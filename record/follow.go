@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"runtime"
 	"time"
@@ -33,9 +34,15 @@ func Follow(ctx context.Context, path string, live <-chan struct{}, sink inspect
 		return err
 	}
 	defer f.Close() // read only
+	return followSource(ctx, f, live, sink)
+}
+
+// followSource is Follow on a recording that is open, and stays so.
+func followSource(ctx context.Context, f source, live <-chan struct{}, sink inspect.Sink) error {
 	fl := newFollower(sink)
-	if file, ok := f.(plainSource); ok && classic(f) {
-		err = fl.pcap(ctx, file)
+	var err error
+	if _, isRing := f.(*ringReader); !isRing && classic(f) {
+		err = fl.pcap(ctx, io.NewSectionReader(f, 0, math.MaxInt64))
 	} else {
 		err = fl.pcapng(ctx, f, live)
 	}
@@ -362,7 +369,7 @@ func (fl *follower) place(l *leg, d inspect.Dir, p *captured, s segment, gap int
 		}
 		l.stale[d] = false
 		// A ring is smaller than the 4 GiB after which numbers come again.
-		fl.hole(l, d, p.time, int64(missed))
+		fl.hole(l, d, p.time, int64(missed), false)
 		l.next[d] = s.seq
 		return boundary, true
 	}
@@ -370,7 +377,7 @@ func (fl *follower) place(l *leg, d inspect.Dir, p *captured, s segment, gap int
 		return 0, false
 	}
 	if n := noted(gap, missed); n > 0 {
-		fl.hole(l, d, p.time, n)
+		fl.hole(l, d, p.time, n, missed == 0)
 		l.next[d] = s.seq
 	}
 	if gap > 0 {
@@ -392,9 +399,10 @@ func noted(gap int64, missed uint32) int64 {
 	return gap + int64(missed)
 }
 
-// hole hands on that n bytes are not in the file.
-func (fl *follower) hole(l *leg, d inspect.Dir, t time.Time, n int64) {
-	fl.sink.Chunk(inspect.Chunk{Conn: l.conn, Leg: l.leg, Dir: d, Time: t, Off: l.off[d], Gap: n})
+// hole hands on that n bytes are not in the file; whole says that a frame ends
+// before them.
+func (fl *follower) hole(l *leg, d inspect.Dir, t time.Time, n int64, whole bool) {
+	fl.sink.Chunk(inspect.Chunk{Conn: l.conn, Leg: l.leg, Dir: d, Time: t, Off: l.off[d], Gap: n, Whole: whole})
 	l.off[d] += n
 }
 

@@ -40,6 +40,7 @@ type recorded struct {
 	legs  [2]*conversation
 	off   [2][2]int64 // stream offset that comes next, by leg and direction
 	ended [2][2]bool
+	whole [2][2]bool  // a frame ends with the last byte, as far as is known
 	notes [2][]string // comments for the leg's next packet
 	carry *carry      // of a ring: what is needed to begin once more
 }
@@ -215,6 +216,7 @@ func (s *section) chunk(c inspect.Chunk) {
 			r.carry.wrote(&c, piece, len(data) == 0 && missing == 0)
 		}
 	}
+	r.whole[c.Leg][c.Dir] = c.Whole
 }
 
 // before notes what is to be said of a chunk in front of its first packet: the
@@ -226,14 +228,14 @@ func (s *section) before(r *recorded, c *inspect.Chunk) {
 	}
 }
 
-// gap notes that bytes before off are not recorded, if so. On the client leg the
-// sequence numbers have the hole too, so that Wireshark takes what follows for no
-// part of the frame before; of the server leg nearly all is left out on purpose.
+// gap notes that bytes before off are not recorded, if so. Where the hole may begin
+// inside a frame the sequence numbers have it too, so that Wireshark takes what
+// follows for no part of that; of the server leg nearly all is left out on purpose.
 func (r *recorded) gap(l inspect.Leg, d inspect.Dir, off int64) {
 	if n := off - r.off[l][d]; n > 0 {
 		js := marshal(inspect.GapNote{Kind: inspect.NoteGap, Dir: d, Bytes: n})
 		r.notes[l] = append(r.notes[l], comment(js))
-		if l == inspect.ClientLeg {
+		if l == inspect.ClientLeg && !r.whole[l][d] {
 			r.legs[l].seq[d] += uint32(n)
 		}
 	}
