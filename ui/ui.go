@@ -33,6 +33,11 @@ type Options struct {
 	Status  func() Status // what the proxy and the recording say of themselves; called by a goroutine of Run, a few times a second; may be nil
 	NoColor bool          // attributes only
 
+	// Save, if set, saves what the recording holds as a file and says so in a
+	// sentence. It is called by a goroutine of Run, with what is to be told of its
+	// progress, and ends with ctx.
+	Save func(ctx context.Context, path string, progress func(read, total int64)) (string, error)
+
 	Exchanges bool         // plain HTTP exchanges are shown from the start
 	Screen    tcell.Screen // not initialised; nil: the terminal
 }

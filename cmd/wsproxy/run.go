@@ -205,6 +205,9 @@ func (p *proxying) view() *view {
 		v.path, v.live = p.recording.path, p.recording.writer.Watch()
 	}
 	v.options = ui.Options{Title: p.title(), Status: p.status}
+	if p.recording != nil && p.recording.temporary {
+		v.options.Save = saveFrom(p.recording.path)
+	}
 	if p.target == nil {
 		v.options.Open = "set HTTP_PROXY and HTTPS_PROXY to http://" + reachable(p.listeners[0].Addr())
 	} else if s := p.target.Scheme; s == "http" || s == "https" {
