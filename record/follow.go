@@ -26,8 +26,8 @@ import (
 // A chunk behind a hole of known size begins at a frame boundary and says so. A
 // reader that is overtaken by a temporary recording tells its sink with a
 // LappedNote of no connection.
-// Errors: the system's; *FormatError for a file of another kind; *TornError and
-// *DamagedError, each after everything that could be read was delivered.
+// Errors: the system's; *FormatError for a file of another kind; *TornError,
+// *DamagedError and *PackedError, each after everything that could be read was delivered.
 func Follow(ctx context.Context, path string, live <-chan struct{}, sink inspect.Sink) error {
 	f, err := openSource(path)
 	if err != nil {
@@ -47,6 +47,9 @@ func followSource(ctx context.Context, f source, live <-chan struct{}, sink insp
 		err = fl.pcapng(ctx, f, live)
 	}
 	fl.cut()
+	if fault := faultOf(f); fault != nil && ctx.Err() == nil {
+		return fault
+	}
 	return err
 }
 
@@ -58,11 +61,18 @@ func Check(path string) error {
 		return err
 	}
 	defer f.Close() // read only
+	return checkSource(f)
+}
+
+func checkSource(f source) error {
 	if _, ok := f.(*ringReader); ok || classic(f) {
 		return nil
 	}
 	w := walker{r: f}
 	if _, err := w.next(); w.order == nil {
+		if fault := faultOf(f); fault != nil {
+			return fault
+		}
 		if errors.Is(err, io.EOF) || errors.Is(err, errShort) {
 			err = &FormatError{0}
 		}

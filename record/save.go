@@ -14,6 +14,8 @@ import (
 type SaveOptions struct {
 	Force   bool // overwrite a file that exists
 	Version string
+	// Write, if set, writes in place of Convert: another format.
+	Write func(ctx context.Context, from string, w io.Writer, o SaveOptions) (Saved, error)
 	// Progress, if set, is called now and then: so many bytes of a total have
 	// been read.
 	Progress func(read, total int64)
@@ -42,7 +44,11 @@ func Save(ctx context.Context, from, to string, o SaveOptions) (Saved, error) {
 	if err != nil {
 		return Saved{}, err
 	}
-	saved, err := Convert(ctx, from, f, o)
+	write := o.Write
+	if write == nil {
+		write = Convert
+	}
+	saved, err := write(ctx, from, f, o)
 	if readable(err) {
 		return saved, errors.Join(err, f.Close())
 	}
@@ -73,6 +79,9 @@ func Convert(ctx context.Context, from string, w io.Writer, o SaveOptions) (Save
 		return Saved{}, err
 	}
 	defer f.Close() // read only
+	if err := checkSource(f); err != nil {
+		return Saved{}, err
+	}
 	_, isRing := f.(*ringReader)
 	if !isRing && !classic(f) {
 		return copied(ctx, f, w, o.Progress)
@@ -87,10 +96,12 @@ func Convert(ctx context.Context, from string, w io.Writer, o SaveOptions) (Save
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	until := &untilNow{f, total}
+	if isRing {
+		f = &untilNow{f.(*ringReader), total}
+	}
 	c := &saver{section: s, stop: stop, lost: map[legDir]bool{}, probes: map[inspect.ConnID]*inspect.Conn{},
 		progress: o.Progress, start: f.oldest(), total: total}
-	err = followSource(ctx, until, nil, c)
+	err = followSource(ctx, f, nil, c)
 	if cause := context.Cause(ctx); cause != nil {
 		return Saved{}, cause
 	}
@@ -119,7 +130,7 @@ func copied(ctx context.Context, f source, w io.Writer, progress func(read, tota
 			progress(s.Bytes, max(total, s.Bytes))
 		}
 		if errors.Is(rerr, io.EOF) {
-			return s, nil
+			return s, faultOf(f)
 		} else if rerr != nil {
 			return s, rerr
 		}
@@ -130,7 +141,7 @@ func copied(ctx context.Context, f source, w io.Writer, progress func(read, tota
 // untilNow is a recording that ends where it ended when it was opened: one that
 // is written may grow as fast as it is read.
 type untilNow struct {
-	source
+	*ringReader
 	size int64
 }
 
@@ -139,7 +150,7 @@ func (u *untilNow) ReadAt(b []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	short := min(int64(len(b)), u.size-off)
-	n, err := u.source.ReadAt(b[:short], off)
+	n, err := u.ringReader.ReadAt(b[:short], off)
 	if err == nil && n < len(b) {
 		err = io.EOF
 	}
@@ -147,7 +158,7 @@ func (u *untilNow) ReadAt(b []byte, off int64) (int, error) {
 }
 
 func (u *untilNow) after(off int64) (int64, bool) {
-	next, ok := u.source.after(off)
+	next, ok := u.ringReader.after(off)
 	return next, ok && next < u.size
 }
 

@@ -248,7 +248,7 @@ func TestConvertToAFullDisk(t *testing.T) {
 	}
 }
 
-// A recording is copied as it is.
+// A recording is copied as it is; what is none is not.
 func TestConvertCopies(t *testing.T) {
 	dir := t.TempDir()
 	file, _, _ := sample(t)
@@ -259,5 +259,13 @@ func TestConvertCopies(t *testing.T) {
 	var out bytes.Buffer
 	if saved, err := Convert(t.Context(), path, &out, SaveOptions{}); err != nil || !bytes.Equal(out.Bytes(), file) || saved.Bytes != int64(len(file)) {
 		t.Errorf("%d bytes of %d, %+v, %v", out.Len(), len(file), saved, err)
+	}
+	out.Reset()
+	var format *FormatError
+	if err := os.WriteFile(path, []byte("a shopping list"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Convert(t.Context(), path, &out, SaveOptions{}); !errors.As(err, &format) || out.Len() > 0 {
+		t.Errorf("%d bytes, %v", out.Len(), err)
 	}
 }

@@ -107,7 +107,7 @@ bytes in their messages. With --listen tcp:// it is the other way round.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(forwardCmd(), showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), versionCmd(), filterHelp())
+	cmd.AddCommand(forwardCmd(), showCmd(), attachCmd(), replayCmd(), exportCmd(), explainCmd(), demoCmd(), versionCmd(), filterHelp())
 	return cmd
 }
 
