@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/gdamore/tcell/v2"
-	"github.com/rivo/tview"
 	"github.com/wsproxy/wsproxy/record"
 )
 
@@ -23,15 +21,7 @@ const searchBytes = 16 << 20
 
 // askSearch opens the prompt in the bottom line.
 func (v *view) askSearch() {
-	p := tview.NewInputField().SetLabel("/").SetFieldStyle(v.palette[plain]).SetLabelStyle(v.palette[strong])
-	p.SetBackgroundColor(tcell.ColorDefault)
-	p.SetDoneFunc(func(k tcell.Key) {
-		text := p.GetText()
-		v.prompt = nil
-		v.screen.HideCursor()
-		if k != tcell.KeyEnter {
-			return
-		}
+	v.askFor("/", "", func(text string) {
 		if text != "" {
 			v.search.text, v.search.filter = text, record.Text(text)
 		}
@@ -39,8 +29,6 @@ func (v *view) askSearch() {
 			v.searchNext()
 		}
 	})
-	p.Focus(func(tview.Primitive) {})
-	v.prompt = p
 }
 
 func (v *view) searchNext()     { v.find(false) }

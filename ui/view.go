@@ -53,6 +53,7 @@ type view struct {
 	helpAt   int
 	prompt   *tview.InputField
 	search   search
+	saving   saving
 	said     string // in the bottom line, until the next key
 	pressed  string // the key being handled
 	begun    bool
@@ -271,6 +272,9 @@ func (v *view) drawBottom(screen tcell.Screen, r rect) {
 		return
 	}
 	said := v.said
+	if v.saving.cancel != nil {
+		said = v.saving.words
+	}
 	if v.search.cancel != nil {
 		said = v.search.words
 	}

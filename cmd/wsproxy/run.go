@@ -243,6 +243,9 @@ func (p *proxying) view() *view {
 		v.path, v.live, v.pulse = p.recording.path, p.recording.writer.Watch, p.pulse
 	}
 	v.options = ui.Options{Title: p.title(), Status: p.status}
+	if p.recording != nil && p.recording.temporary {
+		v.options.Save = saveFrom(p.recording.path)
+	}
 	if p.target == nil {
 		v.options.Open = "set HTTP_PROXY and HTTPS_PROXY to http://" + reachable(p.listeners[0].Addr())
 	} else if s := p.target.Scheme; s == "http" || s == "https" {
@@ -284,8 +287,8 @@ func (p *proxying) status() ui.Status {
 	case r.Waiting:
 		st.Warnings = append(st.Warnings, "the traffic waits for the disk")
 	}
-	if r.Dropped > 0 {
-		st.Warnings = append(st.Warnings, fmt.Sprintf("%d bytes were not recorded", r.Dropped))
+	if r.Snapped+r.Dropped > 0 {
+		st.Warnings = append(st.Warnings, "faster than the disk: "+leftOut(r))
 	}
 	return st
 }
