@@ -85,6 +85,9 @@ func (f *Forward) passes(host, port string) (flag string) {
 
 // admits says that a client may come.
 func (f *Forward) admits(client net.Addr) bool {
+	if client.Network() == "unix" {
+		return true // whoever may open the socket's file
+	}
 	a, err := netip.ParseAddrPort(client.String())
 	if err != nil {
 		return false
@@ -132,8 +135,8 @@ type edge struct {
 	over   bool
 }
 
-func newEdge(s *Server, tcp *net.TCPConn) *edge {
-	e := &edge{server: s, client: plain(tcp)}
+func newEdge(s *Server, nc net.Conn) *edge {
+	e := &edge{server: s, client: plain(nc)}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e
 }

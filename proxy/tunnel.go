@@ -143,7 +143,7 @@ func (t *tunnel) firstWords(server *socket) (first byte, clientFirst bool) {
 // server comes first: its certificate is the pattern of ours.
 func (t *tunnel) intercept(server *dialled) *conn {
 	e := t.edge
-	below := &under{Conn: e.client.tcp, ahead: e.client.ahead}
+	below := &under{Conn: e.client.Conn, ahead: e.client.ahead}
 	e.client.ahead = nil
 	_ = e.client.SetReadDeadline(time.Now().Add(e.server.config.HeadTimeout))
 	hello, raw, err := readHello(below)

@@ -82,8 +82,9 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 	if err != nil {
 		return nil, err
 	}
+	to, socket := reached(target)
 	c := proxy.Config{
-		Target: target, Forward: f.forward, Upstream: upstream, FromTCP: raw, ConnectTo: f.connectTo, Header: headers,
+		Unix: socket, Target: to, Forward: f.forward, Upstream: upstream, FromTCP: raw, ConnectTo: f.connectTo, Header: headers,
 		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
 		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, MaxConns: maxConns(), Logf: p.notices.logf,
 	}
@@ -224,9 +225,13 @@ func (p *proxying) s() string {
 // at is what to connect to.
 func (p *proxying) at(l net.Listener) string {
 	switch {
+	case l.Addr().Network() == "unix" && p.raw:
+		return "unix:" + l.Addr().String()
+	case l.Addr().Network() == "unix":
+		return "ws+unix:" + l.Addr().String()
 	case p.raw:
 		return "tcp://" + l.Addr().String()
-	case p.target != nil && p.target.Scheme == "tcp":
+	case p.target != nil && (p.target.Scheme == "tcp" || p.target.Scheme == "unix"):
 		return "ws" + p.s() + "://" + l.Addr().String()
 	case p.takesSOCKS(l):
 		return "socks5h://" + l.Addr().String()
@@ -264,7 +269,7 @@ func (p *proxying) goal() string {
 	if p.target == nil {
 		return "wherever clients ask (forward proxy)"
 	}
-	return p.target.String()
+	return shown(p.target)
 }
 
 // status is what the screen says of the proxy and its recording.
