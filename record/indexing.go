@@ -12,6 +12,8 @@ const (
 	maxFindings = 1000
 	maxBody     = 64 << 10
 	maxFrames   = 1<<32 - 1 // a Row's number has 32 bits
+
+	maxOpenFindings = 20_000 // of all sessions that are open; more are only counted
 )
 
 // pass says what one reading of a recording is for.
@@ -56,6 +58,9 @@ func (x *indexer) Open(info inspect.ConnInfo) {
 
 func (x *indexer) Chunk(c inspect.Chunk) {
 	x.inspector.Chunk(c)
+	if x.store.full() {
+		x.store.stop() // what cannot be written down would fill the memory
+	}
 	x.store.version.Add(1)
 }
 
@@ -112,7 +117,7 @@ func (x *indexer) chunk(_ *inspect.Conn, c inspect.Chunk) {
 		e.side = true
 	} else {
 		s.read = max(s.read, end)
-		s.trim()
+		x.trim()
 	}
 	if ix := x.conns[c.Conn]; ix != nil {
 		ix.streams[c.Dir].add(s.pages, e)
@@ -123,13 +128,22 @@ func (x *indexer) chunk(_ *inspect.Conn, c inspect.Chunk) {
 }
 
 // trim lets go of what a ring no longer has.
-func (s *Store) trim() {
+func (x *indexer) trim() {
+	s := x.store
 	if s.read-s.trimmed < segmentMin {
 		return // looking costs something
 	}
 	s.trimmed = s.read
-	if from := s.file.oldest(); from > 0 {
-		s.shelf.forget(from)
+	from := s.file.oldest()
+	if from == 0 {
+		return
+	}
+	s.shelf.forget(from)
+	for _, ix := range x.conns {
+		if ix.session == nil { // it carries exchanges
+			ix.streams[0].trim(s.pages, from)
+			ix.streams[1].trim(s.pages, from)
+		}
 	}
 }
 
@@ -202,6 +216,7 @@ func (x *indexer) after(c *inspect.Conn) {
 	}
 	delete(x.conns, c.Info().ID)
 	if ix.session != nil {
+		s.open -= min(s.open, len(ix.session.findings))
 		s.shelf.let(ix.session)
 		return
 	}
@@ -232,8 +247,9 @@ func (x *indexer) inSession(c *inspect.Conn, n *session, e inspect.Event) {
 	case *inspect.Finding:
 		n.Findings++
 		n.Worst = max(n.Worst, e.Severity)
-		if len(n.findings) < maxFindings {
+		if len(n.findings) < maxFindings && s.open < maxOpenFindings {
 			n.findings = append(n.findings, *e)
+			s.open++
 		}
 		n.change(s.pages, e.Frame, func(r *Row) { r.blame(e.Severity) })
 	case *inspect.Closed:

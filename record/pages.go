@@ -125,7 +125,7 @@ func (p *pages) load(n uint32) *page {
 // spare is a page to be used for something else: a new one, or the first that
 // was not used since the hand came by last.
 func (p *pages) spare() *page {
-	for tries := 2 * len(p.all); len(p.all) >= p.hold && tries > 0; tries-- {
+	for tries := 2 * len(p.all); len(p.all) >= p.hold && p.err == nil && tries > 0; tries-- {
 		g := p.all[p.hand]
 		p.hand = (p.hand + 1) % len(p.all)
 		if g.used {

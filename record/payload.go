@@ -15,6 +15,16 @@ var ErrMissing = errors.New("the frame's bytes are not in the recording")
 // bytes on the wire and after; inspection draws the line at the same place.
 const maxWire = 16 << 20
 
+// maxFragments is how many of a message's frames are looked at.
+const maxFragments = 1 << 20
+
+// notYet is how many bytes of compressed messages are inflated to come to one that the
+// second reading has not reached: it will, and then there is a shorter way.
+const notYet = 4 << 20
+
+// ErrNotYet says that a message is known once more of the recording has been read.
+var ErrNotYet = errors.New("not read yet")
+
 // maxRows bounds the rows that a Message carries.
 const maxRows = 1000
 
@@ -140,7 +150,7 @@ func (s *Store) rowsOf(r Row) []Row {
 	}
 	same := func(x Row) bool { return x.Dir() == r.Dir() && !x.Opcode().Control() }
 	first := r
-	for i := r.N() - 1; i >= 1 && first.Opcode() == inspect.OpContinuation; i-- {
+	for i := r.N() - 1; i >= 1 && first.Opcode() == inspect.OpContinuation && r.N()-i < maxFragments; i-- {
 		x, ok := n.row(s.pages, i)
 		if !ok {
 			break // it was written over
@@ -154,7 +164,7 @@ func (s *Store) rowsOf(r Row) []Row {
 		first = x
 	}
 	all := []Row{first}
-	for i := first.N() + 1; !all[len(all)-1].Fin(); i++ {
+	for i := first.N() + 1; !all[len(all)-1].Fin() && len(all) < maxFragments; i++ {
 		x, ok := n.row(s.pages, i)
 		if !ok {
 			break
@@ -260,13 +270,26 @@ func (s *Store) advance(c *cursor, n uint64) error {
 	if !s.takeover(c.windowKey) {
 		return nil
 	}
+	early := false
+	select {
+	case <-s.done:
+	default:
+		early = !s.ring
+	}
+	wire := uint64(0)
 	for k := c.n + 1; k < n; k++ {
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
 		r, ok := s.rowAt(c.session, k)
 		if !ok {
 			return fmt.Errorf("frame %d, which a later message refers to: %w", k, ErrMissing)
 		}
 		if r.Dir() != c.dir || !r.Compressed() || r.Undecodable() || r.Opcode() == inspect.OpContinuation {
 			continue
+		}
+		if wire += r.Length() + 64; early && wire > notYet {
+			return ErrNotYet
 		}
 		if _, _, err := s.inflateOne(c, s.rowsOf(r)); err != nil {
 			return fmt.Errorf("the message of frame %d, which a later one refers to: %w", k, err)

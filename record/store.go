@@ -19,6 +19,8 @@ type Store struct {
 	path    string
 	file    source // for reading payloads
 	side    *side  // bytes of conversations that were put together while reading
+	ring    bool   // it is a temporary recording, which is written over
+	ctx     context.Context
 	stop    context.CancelFunc
 	indexed chan struct{} // closed when every frame is known
 	done    chan struct{} // closed when everything is, and nobody reads any more
@@ -28,6 +30,7 @@ type Store struct {
 	mu      sync.Mutex
 	pages   *pages
 	shelf   shelf
+	open    int    // findings of sessions that are open, which are in memory
 	read    int64  // bytes of the file
 	checked int64  // bytes of it whose messages were looked at
 	trimmed int64  // the read at which a ring was last looked at for what is gone
@@ -132,14 +135,14 @@ func OpenStore(ctx context.Context, path string, live <-chan struct{}, judges ..
 	_, plain := f.(plainSource)
 	dirs := scratch{path: path, ring: !plain}
 	p := newPages(dirs)
-	s := &Store{path: path, file: f, side: &side{dirs: dirs}, stop: stop, indexed: make(chan struct{}), done: make(chan struct{}),
+	s := &Store{path: path, file: f, ring: !plain, side: &side{dirs: dirs}, ctx: ctx, stop: stop, indexed: make(chan struct{}), done: make(chan struct{}),
 		pages: p, shelf: newShelf(p), lines: map[lineKey]string{}}
 	go func() {
 		defer close(s.done)
 		err := s.index(ctx, live, judges)
 		s.mu.Lock()
-		if s.err = err; err == nil {
-			s.err = s.pages.err
+		if s.err = err; s.pages.err != nil {
+			s.err = s.pages.err // it ended the reading
 		}
 		s.mu.Unlock()
 		s.version.Add(1)
@@ -147,9 +150,10 @@ func OpenStore(ctx context.Context, path string, live <-chan struct{}, judges ..
 	return s, nil
 }
 
-// index reads the recording.
+// index reads the recording. A ring may be written over between two readings, so that
+// the second would not meet what the first one did.
 func (s *Store) index(ctx context.Context, live <-chan struct{}, judges []inspect.Judge) error {
-	if live != nil {
+	if live != nil || s.ring {
 		defer close(s.indexed)
 		return Follow(ctx, s.path, live, newIndexer(s, bothPasses, judges))
 	}
@@ -160,6 +164,13 @@ func (s *Store) index(ctx context.Context, live <-chan struct{}, judges []inspec
 		return err
 	}
 	return errors.Join(err, again(Follow(ctx, s.path, nil, newIndexer(s, messagePass, judges)), err))
+}
+
+// full says that the index cannot be written any further.
+func (s *Store) full() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pages.err != nil
 }
 
 // again is what the second reading met that the first one had not.
