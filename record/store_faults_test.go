@@ -70,7 +70,7 @@ func TestNotReadYet(t *testing.T) {
 	if err := Follow(t.Context(), s.path, nil, newIndexer(s, messagePass, nil)); err != nil {
 		t.Fatal(err)
 	}
-	if line := s.Summary(row[0]); !strings.HasPrefix(line, "7b2270223a323939392c") {
+	if line := s.Summary(row[0]); !strings.HasPrefix(line, "7b2270223a323939392c") { // {"p":2999,
 		t.Errorf("its line, once it was read: %q", line)
 	}
 	s.stop()
