@@ -160,6 +160,11 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 			c.passOther(now, data)
 			return nil
 		}
+		if c.req.phase == inHead && !c.req.head.Started() && data[0] == recordHandshake && c.unsecured() {
+			tell(data)
+			c.refuseTLS()
+			return nil
+		}
 		if c.tunnel && c.req.phase == inHead && !c.req.head.Started() && !letter(data[0]) {
 			tell(data)
 			c.passOther(now, data) // no HTTP begins so
