@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -69,8 +70,23 @@ func caPathCmd() *cobra.Command {
 	}
 }
 
-// shells are how an environment variable is set in each.
-var shells = map[string]string{"sh": "export %s=%s\n", "fish": "set -gx %s %s\n", "powershell": "$env:%s = %s\n"}
+// shells are how an environment variable is set in each, and a word quoted.
+var shells = map[string]struct {
+	form  string
+	quote func(string) string
+}{
+	"sh":         {"export %s=%s\n", shellWord},
+	"fish":       {"set -gx %s %s\n", fishWord},
+	"powershell": {"$env:%s = %s\n", powershellWord},
+}
+
+// fishWord quotes for fish, where a backslash means something in quotes too.
+func fishWord(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
+}
+
+// powershellWord quotes for PowerShell, where a bare word would be a command.
+func powershellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 func caEnvCmd() *cobra.Command {
 	shell := "sh"
@@ -79,13 +95,13 @@ func caEnvCmd() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use: "env", Short: "Print the variables that make programs trust the authority",
-		Long: `Print the variables that make curl, Node, Python, Go, Ruby, git and others trust the
+		Long: `Print the variables that make curl, Node, Python, Go, Ruby, Java, git and others trust the
 authority beside what the system trusts, for programs that a shell starts from then on.`,
 		Example: `  eval "$(wsproxy ca env)"
   wsproxy ca env --shell fish | source`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			form, ok := shells[shell]
+			sh, ok := shells[shell]
 			if !ok {
 				return usagef("--shell sh", "--shell takes sh, fish or powershell, not %q", shell)
 			}
@@ -97,16 +113,15 @@ authority beside what the system trusts, for programs that a shell starts from t
 			if err != nil {
 				return failf("", "cannot read %s: %v", a.Path(), cause(err))
 			}
-			bundle, err := keep("roots", ".pem", append(systemRoots(), own...))
+			all, err := trustEnvironment(a.Path(), own)
 			if err != nil {
 				return err
 			}
 			w := cmd.OutOrStdout()
-			for _, name := range trustVariables {
-				fmt.Fprintf(w, form, name, shellWord(bundle))
+			for _, v := range all {
+				fmt.Fprintf(w, sh.form, v.name, sh.quote(v.value))
 			}
-			fmt.Fprintf(w, form, "NODE_EXTRA_CA_CERTS", shellWord(a.Path()))
-			fmt.Fprintf(w, "# Java, Chromium and Firefox have stores of their own: wsproxy ca install\n")
+			fmt.Fprintf(w, "# Chromium and Firefox have stores of their own: wsproxy ca install --store nss\n")
 			if runtime.GOOS != "linux" {
 				fmt.Fprintf(w, "# Go's programs ask the system's store here: wsproxy ca install --store system\n")
 			}
@@ -115,6 +130,31 @@ authority beside what the system trusts, for programs that a shell starts from t
 	}
 	cmd.Flags().StringVar(&shell, "shell", shell, "`sh`, fish or powershell")
 	return cmd
+}
+
+// variable is one of the environment.
+type variable struct{ name, value string }
+
+// trustEnvironment writes the files that programs are pointed to and answers the
+// variables that do so. own is the authority's certificate, which stands at path.
+func trustEnvironment(path string, own []byte) ([]variable, error) {
+	roots := systemRoots()
+	if !bytes.Contains(roots, bytes.TrimSpace(own)) { // as they do in a shell that was told before
+		roots = append(roots, own...)
+	}
+	bundle, err := keep("roots", ".pem", roots)
+	if err != nil {
+		return nil, err
+	}
+	java, err := keep("java", ".jks", javaRoots(roots))
+	if err != nil {
+		return nil, err
+	}
+	var all []variable
+	for _, name := range trustVariables {
+		all = append(all, variable{name, bundle})
+	}
+	return append(all, variable{"NODE_EXTRA_CA_CERTS", path}, variable{"JAVA_TOOL_OPTIONS", javaOptions(java)}), nil
 }
 
 // caStore is a place where programs look for whom to trust.
