@@ -11,7 +11,9 @@ import (
 	"math"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -559,5 +561,39 @@ func TestOwnUsage(t *testing.T) {
 	}
 	if u.resident < 1<<20 || u.peak < u.resident || u.cpu <= 0 {
 		t.Errorf("%+v", u)
+	}
+}
+
+// What a process's children use is counted, whichever thread started them.
+func TestChildrensUsage(t *testing.T) {
+	if openFiles(os.Getpid()) == 0 {
+		t.Log("this system does not tell what a process uses")
+		return
+	}
+	var children []*exec.Cmd
+	for range 4 {
+		started := make(chan error)
+		go func() {
+			runtime.LockOSThread() // each from another one, which stays
+			cmd := exec.Command("cat")
+			if _, err := cmd.StdinPipe(); err != nil {
+				started <- err
+				return
+			}
+			children = append(children, cmd)
+			started <- cmd.Start()
+			<-t.Context().Done()
+		}()
+		if err := <-started; err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := childrenOf(os.Getpid())
+	for _, c := range children {
+		if !slices.Contains(all, c.Process.Pid) {
+			t.Errorf("the child %d is not among %v", c.Process.Pid, all)
+		}
+		_ = c.Process.Kill()
+		_ = c.Wait()
 	}
 }

@@ -103,7 +103,7 @@ func startWsproxy(flags ...string) func(context.Context, place) (*process, error
 			return nil, err
 		}
 		args[1] = addr
-		return startAt(ctx, wsproxyCommand(p, args), addr, false)
+		return startAt(ctx, wsproxyCommand(p, args), addr)
 	}
 }
 
@@ -114,7 +114,8 @@ func startScreen(ctx context.Context, p place) (*process, error) {
 	}
 	cmd := wsproxyCommand(p, []string{"--listen", addr})
 	cmd.Env = append(cmd.Env, "TERM=xterm-256color")
-	return startAt(ctx, cmd, addr, true)
+	cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdin // the terminal of the run
+	return startAt(ctx, cmd, addr)
 }
 
 func wsproxyCommand(p place, args []string) *exec.Cmd {

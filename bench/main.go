@@ -37,13 +37,15 @@ type options struct {
 
 func main() {
 	if err := command(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
+		if !errors.Is(err, errSaid) {
+			fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
+		}
 		os.Exit(1)
 	}
 }
 
 func command(args []string) error {
-	if len(args) > 1 && args[0] == roleArg {
+	if len(args) > 1 && args[0] == roleArg && args[1] != "run" {
 		return play(args[1], args[2:])
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -55,7 +57,10 @@ func command(args []string) error {
 	if len(args) > 0 && args[0] == "profile" {
 		return profileCommand(ctx, args[1:])
 	}
-	return benchCommand(ctx, args)
+	if len(args) > 1 && args[0] == roleArg {
+		return benchCommand(ctx, args[2:])
+	}
+	return inTerminal(ctx, args)
 }
 
 func benchCommand(ctx context.Context, args []string) error {

@@ -15,7 +15,7 @@ func startWebsockify(ctx context.Context, p place) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	return startAt(ctx, exec.Command("websockify", addr, p.target), addr, false)
+	return startAt(ctx, exec.Command("websockify", addr, p.target), addr)
 }
 
 func startNginx(ctx context.Context, p place) (*process, error) {
@@ -53,7 +53,7 @@ http {
 	if err != nil {
 		return nil, err
 	}
-	return startAt(ctx, exec.Command("nginx", "-e", "stderr", "-p", p.dir, "-c", path), addr, false)
+	return startAt(ctx, exec.Command("nginx", "-e", "stderr", "-p", p.dir, "-c", path), addr)
 }
 
 func startHAProxy(ctx context.Context, p place) (*process, error) {
@@ -82,7 +82,7 @@ backend server
 	if err != nil {
 		return nil, err
 	}
-	return startAt(ctx, exec.Command("haproxy", "-db", "-f", path), addr, false)
+	return startAt(ctx, exec.Command("haproxy", "-db", "-f", path), addr)
 }
 
 func startMitmdump(ctx context.Context, p place) (*process, error) {
@@ -99,5 +99,5 @@ func startMitmdump(ctx context.Context, p place) (*process, error) {
 	if p.tls {
 		args = append(args, "--certs", p.cert)
 	}
-	return startAt(ctx, exec.Command("mitmdump", args...), addr, false)
+	return startAt(ctx, exec.Command("mitmdump", args...), addr)
 }

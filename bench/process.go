@@ -4,15 +4,12 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/creack/pty"
 )
 
 // Bounds on starting and stopping a process.
@@ -68,28 +65,18 @@ func startAnnouncing(ctx context.Context, cmd *exec.Cmd) (*process, error) {
 	return nil, fmt.Errorf("%s did not start: %s", cmd.Path, p.errors.text())
 }
 
-// startAt starts a program that was told where to listen. With a screen it runs in a
-// terminal of its own, 120 columns by 40 lines, that somebody reads.
-func startAt(ctx context.Context, cmd *exec.Cmd, addr string, screen bool) (*process, error) {
+// startAt starts a program that was told where to listen.
+func startAt(ctx context.Context, cmd *exec.Cmd, addr string) (*process, error) {
 	p := &process{cmd: cmd, addr: addr, exited: make(chan struct{})}
-	var out io.Reader
-	var err error
-	if screen {
-		out, err = pty.StartWithSize(cmd, &pty.Winsize{Rows: 40, Cols: 120})
-	} else {
-		dieWithParent(cmd)
-		if out, err = cmd.StderrPipe(); err == nil {
-			err = cmd.Start()
-		}
-	}
+	dieWithParent(cmd)
+	out, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, err
 	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
 	p.output.Go(func() {
-		if screen { // somebody has to read it, nobody to understand it
-			_, _ = io.Copy(io.Discard, out) // a terminal whose program is gone says EIO
-			return
-		}
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			p.errors.add(lines.Text())
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -33,14 +34,27 @@ func usageOf(pid int) usage {
 	if status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)); err == nil {
 		u.resident, u.peak = kibOf(status, "VmRSS:"), kibOf(status, "VmHWM:")
 	}
-	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // a kernel without it sees none
-	for _, c := range strings.Fields(string(children)) {
-		if n, err := strconv.Atoi(c); err == nil {
-			v := usageOf(n)
-			u.cpu, u.resident, u.peak = u.cpu+v.cpu, u.resident+v.resident, u.peak+v.peak
-		}
+	for _, c := range childrenOf(pid) {
+		v := usageOf(c)
+		u.cpu, u.resident, u.peak = u.cpu+v.cpu, u.resident+v.resident, u.peak+v.peak
 	}
 	return u
+}
+
+// childrenOf are a process's children, each of which belongs to the thread that
+// started it. A kernel without these files sees none.
+func childrenOf(pid int) []int {
+	var all []int
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, t := range threads {
+		children, _ := os.ReadFile(t) // a thread that is gone has none
+		for _, c := range strings.Fields(string(children)) {
+			if n, err := strconv.Atoi(c); err == nil {
+				all = append(all, n)
+			}
+		}
+	}
+	return all
 }
 
 func kibOf(status []byte, name string) int64 {

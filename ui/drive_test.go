@@ -23,7 +23,12 @@ type driver struct {
 // drive runs the screen on a store until the test ends.
 func drive(t testing.TB, s source, o Options, w, h int) *driver {
 	t.Helper()
-	sim := tcell.NewSimulationScreen("UTF-8")
+	return driveOn(t, tcell.NewSimulationScreen("UTF-8"), s, o, w, h)
+}
+
+// driveOn is drive on a terminal that knows more.
+func driveOn(t testing.TB, sim tcell.SimulationScreen, s source, o Options, w, h int) *driver {
+	t.Helper()
 	if err := sim.Init(); err != nil {
 		t.Fatal(err)
 	}

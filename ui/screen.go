@@ -40,6 +40,12 @@ func (s *diffScreen) Init() error { return nil }
 // Fini gives the terminal back, once.
 func (s *diffScreen) Fini() { s.once.Do(s.Screen.Fini) }
 
+// Resume takes the terminal again, on which others have written meanwhile.
+func (s *diffScreen) Resume() error {
+	s.stale = true
+	return s.Screen.Resume()
+}
+
 func (s *diffScreen) fit() {
 	w, h := s.Screen.Size()
 	if w == s.w && h == s.h {

@@ -72,7 +72,11 @@ func (m *meter) add(now time.Time, bytes [2]int64) string {
 	}
 	var rates [2]int64
 	first := &m.samples[0]
-	if d := now.Sub(first.time); d > 0 {
+	d := now.Sub(first.time)
+	if d > 2*meterTime {
+		d = meterTime // what has passed came at the end of a silence in which nobody looked
+	}
+	if d > 0 {
 		for i := range rates {
 			rates[i] = int64(float64(bytes[i]-first.bytes[i]) / d.Seconds())
 		}

@@ -33,6 +33,15 @@ type Options struct {
 	Status  func() Status // what the proxy and the recording say of themselves; called by a goroutine of Run, a few times a second; may be nil
 	NoColor bool          // attributes only
 
+	// News gets a value whenever the recording or Status may have something new,
+	// and once more when a Store has read all of it. With it a screen on which
+	// nothing happens does nothing at all. Nil: both are looked at all the time.
+	News <-chan struct{}
+
+	// Aside are functions to be called with the terminal given back for as long
+	// as they take. May be nil.
+	Aside <-chan func()
+
 	Exchanges bool         // plain HTTP exchanges are shown from the start
 	Screen    tcell.Screen // not initialised; nil: the terminal
 }
@@ -130,6 +139,10 @@ func (v *view) wake() {
 	if v.screen.PostEvent(tcell.NewEventKey(keyDraw, 0, tcell.ModNone)) != nil {
 		v.asked.Store(0) // too much is waiting; the next tick asks again
 	}
+	select {
+	case v.stirred <- struct{}{}: // the ticking goroutine sees to it that it is heard
+	default:
+	}
 }
 
 // post has the loop call f, and draw. Any goroutine may call it, also when the
@@ -161,6 +174,7 @@ func (v *view) waits() bool {
 // machine the screen follows the traffic with fewer pictures a second.
 const (
 	restShare = 15
+	restLeast = frameTime * 3 / 4 // ticks are not exact
 	restMost  = 250 * time.Millisecond
 )
 
@@ -176,9 +190,13 @@ func (l *lastDraw) note(begun time.Time) {
 
 // rested says that the last drawing is long enough ago.
 func (l *lastDraw) rested(now time.Time) bool {
-	rest := min(restShare*time.Duration(l.took.Load()), restMost)
+	rest := min(max(restShare*time.Duration(l.took.Load()), restLeast), restMost)
 	return now.UnixNano()-l.ended.Load() >= int64(rest)
 }
+
+// stillAfter is how long nothing is new before the ticking stops. By then the
+// rates have gone down to nothing.
+const stillAfter = meterTime + 4*statusTime
 
 // tick asks for a drawing whenever there is something new, and ends the loop
 // when ctx ends.
@@ -191,20 +209,51 @@ func (v *view) tick(ctx context.Context) {
 	every := time.NewTicker(frameTime)
 	defer every.Stop()
 	var polled time.Time
+	fresh := time.Now() // when something was new
 	for {
-		if now := time.Now(); v.options.Status != nil && now.Sub(polled) >= statusTime {
+		now := time.Now()
+		if v.options.Status != nil && now.Sub(polled) >= statusTime {
 			polled = now
 			v.status.update(now, v.options.Status())
 		}
-		news := v.source.Version() != v.drawn.Load() || v.status.changed.Load()
-		if v.waits() || news && v.drew.rested(time.Now()) {
-			v.wake()
+		if v.show(now) {
+			fresh = now
+		}
+		ticks := every.C
+		if v.options.News != nil && now.Sub(fresh) >= stillAfter {
+			every.Stop()
+			ticks = nil
 		}
 		select {
 		case <-ctx.Done():
 			v.app.Stop()
 			return
-		case <-every.C:
+		case <-ticks:
+			continue
+		case <-v.options.News:
+		case <-v.stirred:
+		case f := <-v.options.Aside:
+			v.post(func() { v.aside(f) })
 		}
+		if fresh = time.Now(); ticks == nil {
+			every.Reset(frameTime)
+		}
+	}
+}
+
+// show asks for a drawing if there is something new; busy says that there is, or
+// that an earlier one was asked for.
+func (v *view) show(now time.Time) (busy bool) {
+	news := v.source.Version() != v.drawn.Load() || v.status.changed.Load()
+	if v.waits() || news && v.drew.rested(now) {
+		v.wake()
+	}
+	return news || v.waits() || v.asked.Load() != 0
+}
+
+// aside gives the terminal back while f runs, and draws all of it again.
+func (v *view) aside(f func()) {
+	if v.app.Suspend(f) && v.ctx.Err() == nil {
+		v.screen.Sync()
 	}
 }

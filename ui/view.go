@@ -27,7 +27,8 @@ type view struct {
 	running sync.WaitGroup
 
 	// Shared with the other goroutines.
-	asked   atomic.Int64 // when a drawing was asked for that was not begun; 0: none
+	stirred chan struct{} // the ticking goroutine is to look
+	asked   atomic.Int64  // when a drawing was asked for that was not begun; 0: none
 	drawn   atomic.Uint64
 	drew    lastDraw
 	status  status
@@ -61,7 +62,7 @@ type view struct {
 func newView(ctx context.Context, src source, o Options, screen *diffScreen) *view {
 	ctx, stop := context.WithCancel(ctx)
 	v := &view{Box: tview.NewBox(), ctx: ctx, stop: stop, app: tview.NewApplication(), screen: screen, source: src, options: o,
-		palette: newPalette(!o.NoColor), follow: o.Live, drawing: make(chan struct{}), over: make(chan struct{})}
+		palette: newPalette(!o.NoColor), follow: o.Live, stirred: make(chan struct{}, 1), drawing: make(chan struct{}), over: make(chan struct{})}
 	v.frames.session = -1
 	v.sessions.all = o.Exchanges
 	v.reader = newReader(src, v.wake)

@@ -30,8 +30,11 @@ target of one of them. A run with --record FILE is shown by wsproxy show --follo
 			if err != nil {
 				return err
 			}
+			if o.screen(cmd.OutOrStdout()) {
+				lowerPriority() // who looks on does not slow what is looked at
+			}
 			v := &view{flags: o, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), path: t.Path,
-				live: record.Poll(cmd.Context(), t.Path), options: ui.Options{Title: inspect.Visible([]byte(t.Title), 0) + " (attached)"}}
+				live: func() <-chan struct{} { return record.Poll(cmd.Context(), t.Path) }, options: ui.Options{Title: inspect.Visible([]byte(t.Title), 0) + " (attached)"}}
 			err = v.watch(cmd.Context(), cmd.Context())
 			v.summary(cmd.ErrOrStderr())
 			if err != nil {

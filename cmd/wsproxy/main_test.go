@@ -48,7 +48,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"talk": talk, "terminal": terminal,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"talk": talk, "terminal": terminal, "shell": shell,
 			"replayclient": replayClient, "silent": silent, "cut": cutFile},
 	})
 }

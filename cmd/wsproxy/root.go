@@ -111,7 +111,7 @@ bytes in their messages. With --listen tcp:// it is the other way round.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), caCmd(), versionCmd(), filterHelp())
+	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), caCmd(), versionCmd(), screenCmd(), filterHelp())
 	return cmd
 }
 

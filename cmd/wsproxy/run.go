@@ -36,6 +36,7 @@ type proxying struct {
 	server    *proxy.Server
 	recording *recording // nil with --no-record
 	notices   *notices
+	pulse     *pulse // in front of the recording, where a screen shows it
 
 	// clients are those that wsproxy plays itself; nil: they come from outside.
 	// The run ends when they are done.
@@ -98,6 +99,10 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 			return nil, err
 		}
 		c.Tap = p.redaction(p.recording.writer)
+		if f.output.screen(p.out) {
+			p.pulse = newPulse(c.Tap)
+			c.Tap = p.pulse
+		}
 	}
 	if p.server, err = proxy.New(c); err != nil {
 		closeAll(p.listeners)
@@ -233,7 +238,7 @@ func (p *proxying) at(l net.Listener) string {
 func (p *proxying) view() *view {
 	v := &view{flags: p.flags.output, out: p.out, err: p.err, goesOn: true, notices: p.notices}
 	if p.recording.readable() {
-		v.path, v.live = p.recording.path, p.recording.writer.Watch()
+		v.path, v.live, v.pulse = p.recording.path, p.recording.writer.Watch, p.pulse
 	}
 	v.options = ui.Options{Title: p.title(), Status: p.status}
 	if p.target == nil {

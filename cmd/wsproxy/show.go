@@ -31,7 +31,7 @@ one line or one JSON object an event.`,
 			v := &view{flags: o, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), path: args[0],
 				options: ui.Options{Title: filepath.Base(args[0])}, ports: portHint{}}
 			if follow {
-				v.live = record.Poll(cmd.Context(), args[0])
+				v.live = func() <-chan struct{} { return record.Poll(cmd.Context(), args[0]) }
 			}
 			err := v.watch(cmd.Context(), cmd.Context())
 			v.summary(cmd.ErrOrStderr())

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/inspect/lint"
@@ -21,16 +23,20 @@ import (
 type view struct {
 	flags    outputFlags
 	out, err io.Writer
-	path     string          // of the recording; empty: there is none
-	live     <-chan struct{} // ticks when it grows; nil: it is finished
-	options  ui.Options      // of the screen
-	goesOn   bool            // a run is behind it, which does not end with the recording
-	notices  *notices        // held back while the screen is open; nil: there are none
+	path     string                 // of the recording; empty: there is none
+	live     func() <-chan struct{} // a channel that ticks when it grows; nil: it is finished
+	options  ui.Options             // of the screen
+	goesOn   bool                   // a run is behind it, which does not end with the recording
+	notices  *notices               // held back while the screen is open; nil: there are none
+	news     bell                   // rung when the screen may have something new to draw; nil: it is made
+	pulse    *pulse                 // of a run whose screen is a process of its own; nil: it is not
+	since    time.Time              // what was before is counted and not printed
 
 	ports portHint // collects the ports of what is printed; nil: nobody asks
 
 	printer *plain.Printer
 	store   *record.Store // what the screen shows; nil without one
+	apart   *apart        // the process of the screen; nil without one
 }
 
 func (o *outputFlags) color(out io.Writer) bool {
@@ -58,10 +64,17 @@ func (v *view) watch(reading, quit context.Context) error {
 		return nil
 	}
 	if v.flags.screen(v.out) {
-		if err := v.draw(reading, quit); !errors.Is(err, ui.ErrNoTerminal) {
+		err := v.openScreen(reading, quit)
+		var died *diedError
+		switch {
+		case errors.As(err, &died):
+			fmt.Fprintf(v.err, "wsproxy: warning: %v; lines are printed instead\n", died)
+			v.since = time.Now()
+		case errors.Is(err, ui.ErrNoTerminal):
+			fmt.Fprintln(v.err, "wsproxy: this terminal cannot show the screen; lines are printed instead")
+		default:
 			return err
 		}
-		fmt.Fprintln(v.err, "wsproxy: this terminal cannot show the screen; lines are printed instead")
 	}
 	chosen, err := v.flags.chosen()
 	if err != nil {
@@ -69,7 +82,7 @@ func (v *view) watch(reading, quit context.Context) error {
 	}
 	v.printer = plain.New(v.out, plain.Options{
 		JSON: v.flags.json, Color: v.flags.color(v.out), Exchanges: v.flags.exchanges,
-		Quiet: v.flags.quiet || v.flags.silent, Filter: chosen,
+		Quiet: v.flags.quiet || v.flags.silent, Filter: chosen, Since: v.since,
 	})
 	err = v.print(reading)
 	if v.goesOn {
@@ -78,21 +91,41 @@ func (v *view) watch(reading, quit context.Context) error {
 	return err
 }
 
-// draw opens the screen. The store stays open for the summary.
+// openScreen opens the screen, in a process of its own if it is a run's.
+func (v *view) openScreen(reading, quit context.Context) error {
+	out, ok := v.out.(*os.File)
+	if v.pulse == nil || !ok {
+		return v.draw(reading, quit)
+	}
+	v.notices.hold()
+	defer v.notices.release()
+	h := hello{Path: v.path, Title: v.options.Title, Open: v.options.Open, NoColor: !v.flags.colors(), Exchanges: v.flags.exchanges}
+	a, err := startApart(h, out, news{v.live(), v.pulse, v.options.Status})
+	if err == nil {
+		v.apart = a
+		return a.watch(quit)
+	}
+	if !errors.Is(err, errors.ErrUnsupported) {
+		v.notices.logf("warning: the screen had no process of its own and slowed the traffic: %v", err)
+	}
+	return v.draw(reading, quit)
+}
+
+// draw opens the screen in this process. The store stays open for the summary.
 func (v *view) draw(reading, quit context.Context) error {
 	if err := record.Check(v.path); err != nil {
 		return fileError(v.path, err)
 	}
-	s, err := record.OpenStore(reading, v.path, v.live, lint.All()...)
+	o := v.options
+	s, err := v.openStore(reading, &o)
 	if err != nil {
 		return fileError(v.path, err)
 	}
-	o := v.options
 	if status := o.Status; status != nil {
 		o.Status = func() ui.Status {
 			st := status()
 			if n := s.Progress().Lapped; n > 0 {
-				st.Warnings = append(st.Warnings, unseen(n))
+				st.Warnings = append(slices.Clip(st.Warnings), unseen(n))
 			}
 			return st
 		}
@@ -111,6 +144,52 @@ func (v *view) draw(reading, quit context.Context) error {
 	return errors.Join(err, fileError(v.path, s.Progress().Err))
 }
 
+// openStore indexes the recording. Of a live one the screen gets news.
+func (v *view) openStore(reading context.Context, o *ui.Options) (*record.Store, error) {
+	if v.live == nil {
+		return record.OpenStore(reading, v.path, nil, lint.All()...)
+	}
+	ticks := make(chan struct{})
+	s, err := record.OpenStore(reading, v.path, ticks, lint.All()...)
+	if err != nil {
+		return nil, err
+	}
+	if v.news == nil {
+		v.news = newBell()
+	}
+	o.News = v.news
+	go passOn(v.live(), ticks, s.Done(), v.news)
+	return s, nil
+}
+
+// passOn passes a recording's ticks on to the follower of a store, each twice: the
+// second is taken when all has been read that the first one was for. It rings for
+// both, so that whoever looks then has seen everything. It ends when live is closed
+// and all is read, or the store is.
+func passOn(live <-chan struct{}, ticks chan<- struct{}, done <-chan struct{}, news bell) {
+	defer news.ring()
+	for {
+		select {
+		case _, ok := <-live:
+			if !ok {
+				close(ticks)
+				<-done
+				return
+			}
+		case <-done:
+			return
+		}
+		for range 2 {
+			select {
+			case ticks <- struct{}{}:
+				news.ring()
+			case <-done:
+				return
+			}
+		}
+	}
+}
+
 // print prints events as the recording grows.
 func (v *view) print(ctx context.Context) error {
 	in := &inspect.Inspector{
@@ -122,7 +201,11 @@ func (v *view) print(ctx context.Context) error {
 		After: func(*inspect.Conn) { v.printer.Flush() },
 	}
 	sink := &overtaken{Sink: in}
-	err := fileError(v.path, record.Follow(ctx, v.path, v.live, sink))
+	var live <-chan struct{}
+	if v.live != nil {
+		live = v.live()
+	}
+	err := fileError(v.path, record.Follow(ctx, v.path, live, sink))
 	if sink.bytes > 0 {
 		fmt.Fprintf(v.err, "wsproxy: warning: %s\n", unseen(sink.bytes))
 	}
@@ -152,18 +235,32 @@ func unseen(bytes int64) string {
 
 // summary tells how each session ended. The recording of a run must have ended.
 func (v *view) summary(w io.Writer) {
+	if v.apart != nil {
+		text, ok := v.apart.end()
+		if ok {
+			_, _ = io.WriteString(w, text) // nobody is left to be told
+			return
+		}
+		if v.printer == nil { // it died before it had counted
+			v.live = nil // it is finished
+			v.printer = plain.New(io.Discard, plain.Options{Quiet: true})
+			_ = v.print(context.Background()) // what can be read counts
+		}
+	}
+	var sum plain.Summary
 	switch {
 	case v.store != nil:
 		if v.goesOn {
 			<-v.store.Done() // what came last is told too
 		}
 		_ = v.store.Close() // read only
-		sum := plain.SummaryOf(v.store)
-		sum.Print(w)
+		sum = plain.SummaryOf(v.store)
 	case v.printer != nil && !v.flags.quiet:
-		sum := v.printer.Summary()
-		sum.Print(w)
+		sum = v.printer.Summary()
+	default:
+		return
 	}
+	sum.Print(w)
 }
 
 // fileError says in words what is wrong with a recording.

@@ -24,6 +24,7 @@ type Options struct {
 	Exchanges bool           // plain HTTP exchanges too, which are only counted otherwise
 	Quiet     bool           // nothing but the Summary
 	Filter    *filter.Filter // nothing but the frames that it wants; nil: everything
+	Since     time.Time      // what was before is counted and not printed
 }
 
 // Printer prints events as an inspect.Inspector emits them. Its methods may be
@@ -191,7 +192,7 @@ func (p *Printer) put(r entry) {
 }
 
 func (p *Printer) write(r entry) {
-	if p.options.Quiet {
+	if p.options.Quiet || r.Time.Before(p.options.Since) {
 		return
 	}
 	// A pipe that nobody reads any more is not the traffic's concern.

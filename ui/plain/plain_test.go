@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/inspect/lint"
@@ -142,5 +143,29 @@ func TestJSONIsHarmless(t *testing.T) {
 	lines, _ := printed(t, Options{JSON: true})
 	if !strings.Contains(lines, `"text":"\u001b[2J\u202ex"`) {
 		t.Errorf("the hostile text is written as\n%s", lines)
+	}
+}
+
+// What was before is counted and not printed.
+func TestSince(t *testing.T) {
+	var out bytes.Buffer
+	begin := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	p := New(&out, Options{Since: begin.Add(3 * time.Second)})
+	in := &inspect.Inspector{Emit: p.Event}
+	in.Open(inspect.ConnInfo{ID: 1, Time: begin})
+	offs := [2]int64{}
+	for i, data := range []string{request, answer, "\x81\x06before", "\x81\x02at", "\x81\x05after"} {
+		d := inspect.ToClient
+		if i == 0 {
+			d = inspect.ToServer
+		}
+		in.Chunk(inspect.Chunk{Conn: 1, Dir: d, Off: offs[d], Time: begin.Add(time.Duration(i) * time.Second), Data: []byte(data)})
+		offs[d] += int64(len(data))
+	}
+	if sum := p.Summary(); sum.Frames != 3 || sum.Sessions != 1 {
+		t.Errorf("%+v", sum)
+	}
+	if got := out.String(); strings.Contains(got, "open") || strings.Contains(got, "before") || strings.Count(got, "\n") != 2 || !strings.Contains(got, "after") {
+		t.Errorf("printed:\n%s", got)
 	}
 }
