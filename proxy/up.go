@@ -160,14 +160,7 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 			c.passOther(now, data)
 			return nil
 		}
-		if c.req.phase == inHead && !c.req.head.Started() && data[0] == recordHandshake && c.unsecured() {
-			tell(data)
-			c.refuseTLS()
-			return nil
-		}
-		if c.tunnel && c.req.phase == inHead && !c.req.head.Started() && !letter(data[0]) {
-			tell(data)
-			c.passOther(now, data) // no HTTP begins so
+		if c.req.phase == inHead && !c.req.head.Started() && c.stranger(now, data, tell) {
 			return nil
 		}
 		if c.req.phase == inBody {
@@ -215,6 +208,21 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 		}
 	}
 	return nil
+}
+
+// stranger deals with a client that begins with what is no HTTP, if it does.
+func (c *conn) stranger(now time.Time, data []byte, tell func([]byte)) bool {
+	switch {
+	case data[0] == recordHandshake && c.unsecured():
+		tell(data)
+		c.refuseTLS()
+	case c.tunnel && !letter(data[0]):
+		tell(data)
+		c.passOther(now, data)
+	default:
+		return false
+	}
+	return true
 }
 
 // request passes one request's head on; tell tells the client leg's bytes. It

@@ -235,9 +235,7 @@ func (s *caStore) plan(a *ca.Authority, install bool) string {
 	case *nssStores:
 		return verb + st.where()
 	case nil:
-		if runtime.GOOS == "linux" && len(truststore.SystemTrustCommand) > 0 {
-			return verb + filepath.Dir(truststore.SystemTrustFilename) + ", and " + strings.Join(truststore.SystemTrustCommand, " ") + " run, as the administrator"
-		}
+		return verb + systemStore()
 	}
 	return verb + "it"
 }
