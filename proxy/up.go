@@ -45,7 +45,9 @@ func (c *conn) up() {
 			if !c.awake() && !c.headLate() {
 				return
 			}
-			held = c.unhold(held)
+			if held = c.unhold(held); c.isOver() {
+				return // perhaps handed over: the client's socket is open then
+			}
 			continue
 		}
 		if err != nil {
@@ -76,7 +78,10 @@ func (c *conn) moveUp(now time.Time, data, held []byte) []byte {
 	holding := c.holding
 	c.mu.Unlock()
 	if !holding {
-		held = c.unhold(held)
+		if held = c.unhold(held); c.handed != nil {
+			c.handed = append(c.handed, data...) // it comes behind what was handed over
+			return nil
+		}
 		return c.feedUp(now, data, held)
 	}
 	c.tap(inspect.ClientLeg, inspect.ToServer, now, data, marks{})
