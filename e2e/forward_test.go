@@ -2,9 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -14,8 +19,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/internal/wstest"
 )
 
@@ -86,10 +93,27 @@ func sorted(s string) string {
 // secureSite is site with TLS, and the file with its certificate.
 func secureSite(t *testing.T) (addr, cert string) {
 	t.Helper()
-	s := httptest.NewTLSServer(site(nil))
+	return secureServer(t, site(nil))
+}
+
+func secureServer(t *testing.T, h http.Handler) (addr, cert string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(h)
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	cert = filepath.Join(t.TempDir(), "server.pem")
-	if err := os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+	if err := os.WriteFile(cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return s.Listener.Addr().String(), cert
@@ -217,4 +241,43 @@ func TestForwardChain(t *testing.T) {
 	}
 	far.stdout.wait(t, "  -   http   200  GET http://"+s.Addr+"/chunked", 4)
 	far.stdout.wait(t, "  open   101  ws://"+s.Addr+"/socket", 2)
+}
+
+// What was recorded behind a forward proxy is replayed to a client that has none.
+func TestForwardReplay(t *testing.T) {
+	t.Parallel()
+	recording := filepath.Join(t.TempDir(), "forward.pcapng")
+	proxy := startForward(t, "--plain", "--record", recording)
+	s := serve(t, site(nil))
+	c, err := wstest.Open(t.Context(), proxy.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Upgrade(wstest.UpgradeRequest(s.Addr, "ws://"+s.Addr+"/socket", "")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(wstest.Text("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Expect(inspect.OpText, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Send(wstest.Close(1000, "bye")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Rest(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	proxy.stdout.wait(t, "  end ", 1)
+	proxy.stop(t)
+	replay := start(t, home(t), program, "replay", recording, "--listen", "127.0.0.1:0", "--once")
+	said := replay.stderr.wait(t, "ready\n", 1)
+	_, rest, _ := strings.Cut(said, "listening on http://")
+	addr, _, _ := strings.Cut(rest, " ")
+	talkTo(t, addr, "/socket", "hello")
+	if code := replay.wait(t); code != 0 {
+		t.Errorf("exit code %d:\n%s", code, replay.stderr)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	neturl "net/url"
 	"os"
 	"slices"
 	"strings"
@@ -24,6 +26,13 @@ import (
 // peerEnv makes the test's own binary a peer, "gorilla-client" for one, so that
 // the Go peers are processes like the others and can be killed like them.
 const peerEnv = "WSPROXY_E2E_PEER"
+
+// proxyEnv is the URL of the proxy that a client goes through, and wayEnv how:
+// "absolute" or "CONNECT", where a library knows both.
+const (
+	proxyEnv = "WSPROXY_E2E_PROXY"
+	wayEnv   = "WSPROXY_E2E_WAY"
+)
 
 // goPeer is the process of a Go peer.
 func goPeer(name string, args []string) int {
@@ -181,8 +190,16 @@ func (r *report) echo(c client, m message) error {
 
 type gorillaClient struct{ c *websocket.Conn }
 
+// peerProxy is the proxy that a peer is told to go through, if any.
+func peerProxy(*http.Request) (*neturl.URL, error) {
+	if u := os.Getenv(proxyEnv); u != "" {
+		return neturl.Parse(u)
+	}
+	return nil, nil
+}
+
 func dialGorilla(url string, header http.Header) (client, error) {
-	d := websocket.Dialer{NetDialContext: new(wstest.Dialer).DialContext, EnableCompression: true, HandshakeTimeout: patience, WriteBufferSize: 1024}
+	d := websocket.Dialer{NetDialContext: new(wstest.Dialer).DialContext, EnableCompression: true, HandshakeTimeout: patience, WriteBufferSize: 1024, Proxy: peerProxy}
 	c, _, err := d.Dial(url, header)
 	if err != nil {
 		return nil, err
@@ -246,7 +263,12 @@ func (g gorillaClient) closed(err error) (int, string) {
 	return 1006, ""
 }
 
-func (g gorillaClient) conn() *net.TCPConn { return g.c.NetConn().(*net.TCPConn) }
+func (g gorillaClient) conn() *net.TCPConn {
+	if c, ok := g.c.NetConn().(*tls.Conn); ok {
+		return c.NetConn().(*net.TCPConn)
+	}
+	return g.c.NetConn().(*net.TCPConn)
+}
 
 type coderClient struct {
 	c   *coder.Conn
@@ -270,7 +292,7 @@ func (n *noticed) Write(b []byte) (int, error) {
 
 func dialCoder(url string, header http.Header) (client, error) {
 	var tcp *noticed
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	transport := &http.Transport{Proxy: peerProxy, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := new(wstest.Dialer).DialContext(ctx, network, addr)
 		if err != nil {
 			return nil, err

@@ -184,6 +184,7 @@ type pair struct {
 	before, after *wstest.Tee
 	proxy         *proxied
 	recording     string
+	way           string // into a forward proxy; empty: it is a reverse proxy
 }
 
 func newPair(t *testing.T, server string) *pair {
@@ -213,6 +214,10 @@ func (p *pair) run(c peer, file string) {
 	t := p.t
 	t.Helper()
 	args := []string{"ws://" + p.before.Addr, file}
+	if p.way != "" {
+		args[0] = "ws://" + p.after.Addr
+		c.env = p.through(c.env)
+	}
 	for _, s := range scenes {
 		args = append(args, s.name)
 	}
@@ -289,14 +294,18 @@ func (p *pair) sameOnBothSides(n int, scene string, ends wstest.Endings) {
 	if a.Ends() != ends || b.Ends() != ends {
 		t.Errorf("%s: ends before wsproxy %v, behind it %v, want %v", scene, a.Ends(), b.Ends(), ends)
 	}
-	down := a.Bytes(inspect.ToClient)
+	down := p.entered(a.Bytes(inspect.ToClient), "HTTP/1.1 101 ")
 	if !bytes.HasPrefix(down, []byte("HTTP/1.1 101 ")) {
 		t.Errorf("%s: the answer is %.80q", scene, down)
 	}
 	differ(t, scene+", to the client", down, b.Bytes(inspect.ToClient))
-	up := a.Bytes(inspect.ToServer)
+	up := p.entered(a.Bytes(inspect.ToServer), "GET ")
 	head, frames, _ := bytes.Cut(up, []byte("\r\n\r\n"))
-	head = rewritten(head, p.before.Addr, p.after.Addr)
+	if p.way == "" {
+		head = rewritten(head, p.before.Addr, p.after.Addr)
+	} else {
+		head = bytes.Replace(proxyLines.ReplaceAll(head, nil), []byte("GET http://"+p.after.Addr+"/"), []byte("GET /"), 1)
+	}
 	differ(t, scene+", to the server", append(append(head, "\r\n\r\n"...), frames...), b.Bytes(inspect.ToServer))
 }
 
@@ -332,7 +341,7 @@ func (p *pair) showsTheSame(reports []report) {
 	paths := map[int]string{}
 	for _, l := range show(t, p.recording) {
 		if l.Event == "open" {
-			paths[l.Session] = strings.TrimPrefix(l.Path, "/")
+			paths[l.Session] = strings.TrimPrefix(strings.TrimPrefix(l.Path, "ws://"+p.after.Addr), "/")
 		}
 		sessions[paths[l.Session]] = append(sessions[paths[l.Session]], l)
 	}

@@ -10,6 +10,10 @@ type Limits struct {
 	Head     int64 // most bytes of one HTTP head; 0: 64 KiB
 	Inflated int64 // most bytes of one compressed message, before and after inflating, that are kept; 0: 16 MiB
 	Message  int64 // most bytes of one message or body that an event carries; 0: 16 MiB
+
+	// HeadersOnly leaves the payloads of data frames alone: messages have no Data, and
+	// whether they are UTF-8, or can be inflated, is not said unless a hole decides it.
+	HeadersOnly bool
 }
 
 func (l Limits) orDefault() Limits {

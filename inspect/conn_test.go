@@ -383,10 +383,40 @@ func TestConnUndecodableAfterHole(t *testing.T) {
 	}
 }
 
+// What goes on behind a hole is no message of its own: where compression was
+// agreed nobody knows whether it is compressed.
+func TestConnFragmentsBehindAHole(t *testing.T) {
+	rest := "\x00\x04rest" + "\x80\x03end" + "\x81\x01n"
+	for _, c := range []struct {
+		open *script
+		want string
+	}{
+		{newScript(Limits{}).open(), `message < cont "restend" size=7 wire=7 cut`},
+		{newScript(Limits{}).openDeflate(), `message < cont "" size=0 wire=7 compressed cut undecodable`},
+	} {
+		s := c.open
+		s.send(ToClient, "\x01\x03abc").gap(ToClient, 100)
+		ch := Chunk{Conn: 7, Dir: ToClient, Time: s.now, Off: s.off[0][ToClient], Data: []byte(rest), Boundary: 1}
+		for e := range s.c.Feed(ch) {
+			s.take(e)
+		}
+		if n := len(s.lines); n < 7 || s.lines[n-3] != c.want || !strings.HasPrefix(s.lines[n-1], `message < text "n"`) {
+			t.Errorf("%q\nwant %s", s.lines, c.want)
+		}
+	}
+}
+
+// A control frame with a hole in it, which no legal one is long enough for.
+func TestConnGapInsideAPing(t *testing.T) {
+	s := newScript(Limits{}).open()
+	s.send(ToClient, "\x89\x0aabc").gap(ToClient, 4).send(ToClient, "xyz")
+	s.want(t, "opened /chat?x=1", `frame < ping off=129 len=10 missing=4`, `message < ping "abc" size=10 wire=10 cut`)
+}
+
 func TestConnGapInsidePayload(t *testing.T) {
 	s := newScript(Limits{}).open()
 	s.send(ToClient, "\x81\x0aabc").gap(ToClient, 4).send(ToClient, "xyz\x81\x01n")
-	s.want(t, "opened /chat?x=1", `frame < text off=129 len=10 missing=4`, `message < text "abcxyz" size=10 wire=10 cut`,
+	s.want(t, "opened /chat?x=1", `frame < text off=129 len=10 missing=4`, `message < text "abc" size=10 wire=10 cut`,
 		`frame < text off=141 len=1`, `message < text "n" size=1 wire=1`)
 }
 

@@ -428,7 +428,7 @@ func (c *Conn) tunnel(why string) {
 		x.Request = &Head{Method: method, Target: target}
 	}
 	for d, p := range []*Payload{&x.Up, &x.Down} {
-		p.Wire = c.ends[ClientLeg][d].Off
+		p.Wire = max(c.ends[ClientLeg][d].Off, c.ends[ServerLeg][d].Off) // a reset tells of one direction
 		p.Size = p.Wire
 	}
 	c.emit(x)

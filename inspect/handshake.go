@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
+	"strings"
 	"time"
 )
 
@@ -71,5 +72,20 @@ func (h *Handshake) extensions(head *Head) []Extension {
 	return exts
 }
 
-// Path is the request's target, as the client wrote it.
-func (h *Handshake) Path() string { return h.Request.Target }
+// Path is what the request asks of its server: its target, of one in absolute-form
+// (RFC 9112 section 3.2.2) without the server's name.
+func (h *Handshake) Path() string {
+	target := h.Request.Target
+	_, rest, ok := strings.Cut(target, "://")
+	if !ok || strings.HasPrefix(target, "/") {
+		return target
+	}
+	switch i := strings.IndexAny(rest, "/?"); {
+	case i < 0:
+		return "/"
+	case rest[i] == '?':
+		return "/" + rest[i:]
+	default:
+		return rest[i:]
+	}
+}

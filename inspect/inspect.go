@@ -172,7 +172,8 @@ type Chunk struct {
 	// 0 says that none starts here or that nobody looked. A recording that had
 	// to drop bytes resumes at one.
 	Boundary int
-	// Whole says that a frame ends with the last byte; false where nobody looked.
+	// Whole says that a frame ends with the last byte of Data, or of what came
+	// before where Data is empty; false where nobody looked.
 	Whole bool
 }
 

@@ -49,9 +49,10 @@ type building struct {
 	open       bool
 	opcode     Opcode
 	compressed bool
+	headless   bool // behind a hole: its beginning is missing
 	first      uint64
 	wire       int64
-	data       []byte // unmasked; as on the wire if compressed
+	data       []byte // unmasked; as on the wire if compressed; up to a hole
 	over       bool   // data was cut at the limit
 	holed      bool
 	text       UTF8
@@ -111,12 +112,12 @@ func (c *Conn) beginFrame(w *way, h Header) {
 func (c *Conn) payload(w *way, p []byte) {
 	h := w.frame.Header
 	w.bytes += int64(len(p))
-	if h.Opcode().Control() {
+	if h.Opcode().Control() && w.frame.Missing == 0 {
 		keep := p[:min(len(p), controlLimit-len(w.ctl))]
 		n := len(w.ctl)
 		w.ctl = append(w.ctl, keep...)
 		unmask(h, w.pos, w.ctl[n:])
-	} else {
+	} else if !h.Opcode().Control() {
 		c.messagePart(w, p)
 	}
 	w.pos += int64(len(p))
@@ -136,6 +137,9 @@ func (c *Conn) beginMessage(w *way) {
 	h := w.frame.Header
 	w.msg = building{open: true, opcode: h.Opcode(), data: w.msg.data[:0]}
 	w.msg.compressed = h.Rsv1() && c.handshake.Deflate != nil && h.Opcode() != OpContinuation
+	if w.blind && h.Opcode() == OpContinuation { // it may be of a compressed message
+		w.msg.headless, w.msg.compressed = true, c.handshake.Deflate != nil
+	}
 }
 
 // keepLimit is how much of a message is kept: of a compressed one the wire
@@ -150,6 +154,9 @@ func (c *Conn) keepLimit(m *building) int64 {
 func (c *Conn) messagePart(w *way, p []byte) {
 	m, h := &w.msg, w.frame.Header
 	m.wire += int64(len(p))
+	if c.limits.HeadersOnly || m.holed {
+		return // it does not go on where what is kept ends
+	}
 	pos := w.pos
 	if room := c.keepLimit(m) - int64(len(m.data)); room > 0 && !m.over {
 		keep := p[:min(int64(len(p)), room)]
@@ -215,7 +222,7 @@ func (c *Conn) endMessage(w *way, cut bool) []Finding {
 	w.messages++
 	msg := &w.told
 	*msg = Message{Session: c.session, Dir: w.dir, First: m.first, Last: c.frameN, Time: w.frame.Last,
-		Opcode: m.opcode, Wire: m.wire, Size: m.wire, Data: m.data, Compressed: m.compressed, Cut: cut || m.over || m.holed}
+		Opcode: m.opcode, Wire: m.wire, Size: m.wire, Data: m.data, Compressed: m.compressed, Cut: cut || m.over || m.holed || m.headless}
 	if m.compressed {
 		c.inflate(w, msg, cut)
 	}
@@ -242,10 +249,14 @@ func (c *Conn) inflate(w *way, msg *Message, cut bool) {
 			w.inflater.Lost()
 		}
 	}
-	msg.Size, msg.Data, msg.Cut = 0, nil, cut || w.msg.over || w.msg.holed
+	msg.Size, msg.Data, msg.Cut = 0, nil, cut || w.msg.over || w.msg.holed || w.msg.headless
 	if msg.Cut {
 		w.inflater.Lost()
 		msg.Undecodable = true
+		return
+	}
+	if c.limits.HeadersOnly {
+		msg.Undecodable = w.inflater.IsLost()
 		return
 	}
 	data, size, err := w.inflater.Message(w.msg.data)

@@ -66,12 +66,12 @@ const noCode = uint32(inspect.NoStatus)
 const closeTime = 5 * time.Second
 
 // bridge is the bridge of an accepted connection.
-func (s *Server) bridge(tcp *net.TCPConn) *bridge {
+func (s *Server) bridge(nc net.Conn) *bridge {
 	r := s.reverse()
 	if r.mode = inspect.ModeToTCP; s.config.FromTCP {
 		r.mode = inspect.ModeFromTCP
 	}
-	return &bridge{conn: newConn(s, plain(tcp), r), outward: s.config.FromTCP}
+	return &bridge{conn: newConn(s, plain(nc), r), outward: s.config.FromTCP}
 }
 
 // run carries the connection to its end.

@@ -21,7 +21,8 @@ var errLoop = errors.New("wsproxy would connect to itself")
 
 // dialer reaches one server.
 type dialer struct {
-	addr     string // host:port
+	addr     string // host:port, or the path of a Unix socket
+	unix     bool
 	name     string // the target's host, for certificates and messages
 	secure   bool
 	insecure bool
@@ -35,6 +36,10 @@ type dialer struct {
 func (s *Server) newDialer(c *Config) (dialer, error) {
 	d := dialer{name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout, own: s.listensOn, upstream: c.Upstream,
 		cert: c.ClientCert, keyLog: c.KeyLog}
+	if c.Unix != "" {
+		d.addr, d.unix = c.Unix, true
+		return d, nil
+	}
 	port := c.Target.Port()
 	switch c.Target.Scheme {
 	case "tcp":

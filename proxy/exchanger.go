@@ -3,12 +3,14 @@ package proxy
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/elazarl/goproxy"
@@ -45,7 +47,12 @@ func newExchanger(s *Server) *exchanger {
 	p.OnResponse().DoFunc(x.after)
 	x.http = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex() // it is there with HTTP/1
-		p.ServeHTTP(flushing{w}, r)
+		defer x.abort()
+		var cut atomic.Bool
+		p.ServeHTTP(flushing{w}, r.WithContext(context.WithValue(r.Context(), cutKey{}, &cut)))
+		if cut.Load() {
+			panic(http.ErrAbortHandler) // else its end would look like the answer's
+		}
 	})}
 	go func() {
 		defer close(x.served)
@@ -54,8 +61,49 @@ func newExchanger(s *Server) *exchanger {
 	return x
 }
 
+// abort breaks an answer off whose making has panicked, and says why: net/http would
+// print it.
+func (x *exchanger) abort() {
+	switch p := recover(); p {
+	case nil:
+	case http.ErrAbortHandler:
+		panic(p)
+	default:
+		x.server.config.Logf("an exchange through goproxy panicked: %v", p)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// cutKey is the key of what says that an answer broke off, in a request's context.
+type cutKey struct{}
+
+// RoundTrip asks the server, and watches the answer's body.
+func (x *exchanger) RoundTrip(r *http.Request, _ *goproxy.ProxyCtx) (*http.Response, error) {
+	answer, err := x.tr.RoundTrip(r)
+	if cut, ok := r.Context().Value(cutKey{}).(*atomic.Bool); ok && err == nil {
+		answer.Body = &watched{answer.Body, cut}
+	}
+	return answer, err
+}
+
+// watched is a body that tells if it breaks off.
+type watched struct {
+	io.ReadCloser
+	cut *atomic.Bool
+}
+
+// Read reads.
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.ReadCloser.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.cut.Store(true)
+	}
+	return n, err
+}
+
 // before keeps net/http from making up what the client did not say.
-func (x *exchanger) before(r *http.Request, _ *goproxy.ProxyCtx) (*http.Request, *http.Response) {
+func (x *exchanger) before(r *http.Request, ctx *goproxy.ProxyCtx) (*http.Request, *http.Response) {
+	ctx.RoundTripper = x
 	if _, ok := r.Header["User-Agent"]; !ok {
 		r.Header["User-Agent"] = nil // else it sends its own
 	}

@@ -85,6 +85,9 @@ func (f *Forward) passes(host, port string) (flag string) {
 
 // admits says that a client may come.
 func (f *Forward) admits(client net.Addr) bool {
+	if client.Network() == "unix" {
+		return true // whoever may open the socket's file
+	}
 	a, err := netip.ParseAddrPort(client.String())
 	if err != nil {
 		return false
@@ -132,8 +135,8 @@ type edge struct {
 	over   bool
 }
 
-func newEdge(s *Server, tcp *net.TCPConn) *edge {
-	e := &edge{server: s, client: plain(tcp)}
+func newEdge(s *Server, nc net.Conn) *edge {
+	e := &edge{server: s, client: plain(nc)}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e
 }
@@ -142,40 +145,35 @@ func newEdge(s *Server, tcp *net.TCPConn) *edge {
 func (e *edge) run() {
 	defer e.cancel()
 	defer e.client.close()
-	f := e.server.config.Forward
-	if !f.admits(e.client.RemoteAddr()) {
-		e.fail("", inspect.Self, "", fmt.Sprintf("a client at %s is not allowed here; --allow %s lets it in", e.client.RemoteAddr(), hostOnly(e.client.RemoteAddr().String())))
-		return
-	}
 	for goesOn := true; goesOn; {
-		goesOn = e.next()
+		var c *conn
+		apart(func() { c = e.next() })
+		goesOn = c != nil && e.relay(c)
 	}
 }
 
 // errEnough is the end of a client that wants nothing more.
 var errEnough = errors.New("the client ended")
 
-// next takes the client's next request where it wants to go, and says whether it
-// may ask for more.
-func (e *edge) next() bool {
-	_ = e.client.SetReadDeadline(time.Time{}) // a closed socket tells with the read
+// next takes the client's next request where it wants to go; nil if it wants
+// nothing more.
+func (e *edge) next() *conn {
+	if at := e.client.RemoteAddr(); !e.server.config.Forward.admits(at) {
+		return e.fail("", inspect.Self, "", fmt.Sprintf("a client at %s is not allowed here; --allow %s lets it in", at, hostOnly(at.String())))
+	}
 	raw, first, err := e.head()
 	var long *inspect.HeadTooLong
 	switch {
 	case errors.Is(err, errEnough):
-		return false
+		return nil
 	case errors.As(err, &long):
-		e.deny(denial{status: 431, phrase: "Request Header Fields Too Large", why: fmt.Sprintf("the request's head is longer than %d bytes", long.Limit)})
-		return false
+		return e.deny(denial{status: 431, phrase: "Request Header Fields Too Large", why: fmt.Sprintf("the request's head is longer than %d bytes", long.Limit)})
 	case err != nil:
-		e.deny(denial{status: 408, phrase: "Request Timeout", why: fmt.Sprintf("the request's head did not end within %v", e.server.config.HeadTimeout)})
-		return false
+		return e.deny(denial{status: 408, phrase: "Request Timeout", why: fmt.Sprintf("the request's head did not end within %v", e.server.config.HeadTimeout)})
 	case first == recordHandshake:
-		e.fail("", inspect.Self, "", "a client speaks TLS to the proxy's port, which is plain: a proxy's URL begins with http://, also for https and wss")
-		return false
+		return e.fail("", inspect.Self, "", "a client speaks TLS to the proxy's port, which is plain: a proxy's URL begins with http://, also for https and wss")
 	case first == socksVersion:
-		e.socks()
-		return false
+		return e.socks()
 	}
 	return e.request(raw)
 }
@@ -193,7 +191,10 @@ func (e *edge) head() (raw []byte, first byte, err error) {
 	defer in.release()
 	scan := inspect.HeadScanner{Limit: e.server.config.HeadLimit}
 	var all []byte
-	defer func() { e.client.ahead = all }()
+	defer func() {
+		e.client.ahead = all
+		_ = e.client.SetReadDeadline(time.Time{}) // a closed socket tells with the read
+	}()
 	for {
 		data, err := in.next()
 		if len(data) > 0 && all == nil {
@@ -218,31 +219,26 @@ func (e *edge) head() (raw []byte, first byte, err error) {
 }
 
 // request takes one request where it wants to go.
-func (e *edge) request(raw []byte) (goesOn bool) {
+func (e *edge) request(raw []byte) *conn {
 	f := e.server.config.Forward
 	h, err := inspect.ParseRequest(raw)
 	if err != nil {
-		e.deny(denial{status: 400, phrase: "Bad Request", why: err.Error()})
-		return false
+		return e.deny(denial{status: 400, phrase: "Bad Request", why: err.Error()})
 	}
 	if !f.authorized(h) {
-		e.deny(denial{status: 407, phrase: "Proxy Authentication Required", header: "Proxy-Authenticate: Basic realm=\"wsproxy\"\r\n",
+		return e.deny(denial{status: 407, phrase: "Proxy Authentication Required", header: "Proxy-Authenticate: Basic realm=\"wsproxy\"\r\n",
 			why: "this proxy wants a user and a password (--auth): http://user:password@" + e.client.LocalAddr().String()})
-		return false
 	}
 	if h.Method == "CONNECT" {
-		e.connect(h)
-		return false
+		return e.connect(h)
 	}
 	target := absoluteTarget(h)
 	if target == nil {
-		e.deny(denial{status: 400, phrase: "Bad Request", why: fmt.Sprintf("%.200q names no server. This is a forward proxy: clients are told to use it (HTTP_PROXY=http://%s). To stand in front of one server: wsproxy ws://localhost:3000", h.Target, e.client.LocalAddr())})
-		return false
+		return e.deny(denial{status: 400, phrase: "Bad Request", why: fmt.Sprintf("%.200q names no server. This is a forward proxy: clients are told to use it (HTTP_PROXY=http://%s). To stand in front of one server: wsproxy ws://localhost:3000", h.Target, e.client.LocalAddr())})
 	}
 	r, err := e.server.forward(target)
 	if err != nil {
-		e.deny(denial{status: 400, phrase: "Bad Request", why: err.Error()})
-		return false
+		return e.deny(denial{status: 400, phrase: "Bad Request", why: err.Error()})
 	}
 	r.absolute, r.inside = true, !h.Upgrading()
 	r.config.absolute = !r.inside
@@ -250,18 +246,17 @@ func (e *edge) request(raw []byte) (goesOn bool) {
 		e.passing(target.Host, flag)
 		r.silent, r.opaque, r.via = true, true, "HTTP "+target.Host
 	}
-	return e.relay(r)
+	return newConn(e.server, e.client, r)
 }
 
-// relay relays the client's connection on a route, and says whether it goes on
-// with another.
-func (e *edge) relay(r route) (goesOn bool) {
-	c := newConn(e.server, e.client, r)
+// relay relays a connection of the client's to its end, and says whether the client
+// goes on with another.
+func (e *edge) relay(c *conn) (goesOn bool) {
 	e.mu.Lock()
 	if e.over {
 		e.mu.Unlock()
-		if r.ready != nil && r.ready.socket != nil {
-			r.ready.socket.close()
+		if c.ready != nil && c.ready.socket != nil {
+			c.ready.socket.close()
 		}
 		return false
 	}
@@ -276,19 +271,20 @@ func (e *edge) relay(r route) (goesOn bool) {
 	return c.handed != nil && !e.over
 }
 
-// deny answers the client's request itself.
-func (e *edge) deny(d denial) {
+// deny is a connection whose request is answered here.
+func (e *edge) deny(d denial) *conn {
 	e.server.config.Logf("%s: %s", e.client.RemoteAddr(), d.why)
 	r := e.server.elsewhere()
 	r.denied = &d
-	e.relay(r)
+	return newConn(e.server, e.client, r)
 }
 
-// fail ends a client's connection without an answer that it would understand.
-func (e *edge) fail(via string, how inspect.End, text, why string) {
+// fail is a connection that ends without an answer that the client would
+// understand.
+func (e *edge) fail(via string, how inspect.End, text, why string) *conn {
 	r := e.server.elsewhere()
 	r.via, r.opaque, r.failure = via, true, &failure{how: how, text: text, why: why}
-	e.relay(r)
+	return newConn(e.server, e.client, r)
 }
 
 // passing says once for each host that nobody looks at it.

@@ -1,15 +1,18 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -161,6 +164,51 @@ func TestForwardCutAnywhere(t *testing.T) {
 			_ = server.Close()
 		}
 	})
+}
+
+// A session may be silent for longer than a head may take, and so may a client
+// between its requests.
+func TestForwardPatience(t *testing.T) {
+	for _, w := range ways {
+		t.Run(w.name, func(t *testing.T) {
+			r := newForwardRig(t, func(c *Config) { c.HeadTimeout = 20 * time.Millisecond })
+			client, server := r.openBy(w)
+			_ = client.SetReadDeadline(time.Now().Add(60 * time.Millisecond)) // the silence
+			if n, err := client.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("read %d, %v", n, err)
+			}
+			_ = client.SetReadDeadline(time.Now().Add(patience))
+			r.send(client, wireFrames["masked"])
+			r.expect(server, wireFrames["masked"])
+			r.ends(client, server, false)
+		})
+	}
+	for name, first := range map[string]string{"between requests": "", "pipelined": "CONNECT ADDR HTTP/1.1\r\n\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			r := newForwardRig(t, func(c *Config) { c.HeadTimeout = 20 * time.Millisecond })
+			served := make(chan error, 1)
+			server := &http.Server{Handler: http.NotFoundHandler()}
+			go func() { served <- server.Serve(r.upstream) }()
+			t.Cleanup(func() { _ = server.Close(); <-served })
+			addr := r.upstream.Addr().String()
+			get, want := "GET http://"+addr+"/ HTTP/1.1\r\nHost: "+addr+"\r\n\r\n", "HTTP/1.1 404 Not Found\r\n"
+			client := r.dial()
+			r.send(client, strings.Replace(first, "ADDR", addr, 1)+get)
+			if first != "" {
+				r.expect(client, established)
+			}
+			for range 2 {
+				r.expect(client, want)
+				_ = client.SetReadDeadline(time.Now().Add(60 * time.Millisecond))
+				if n, err := io.Copy(io.Discard, client); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Fatalf("read %d, %v", n, err)
+				}
+				_ = client.SetReadDeadline(time.Now().Add(patience))
+				r.send(client, get)
+			}
+			r.expect(client, want)
+		})
+	}
 }
 
 // A tunnel's client need not wait for the answer.
@@ -557,6 +605,34 @@ func TestForwardPlainHTTP(t *testing.T) {
 	}
 	r.expect(client, "0\r\n\r\n")
 	r.expectEnd(client, false)
+}
+
+// An answer that breaks off does so for the client too.
+func TestForwardBrokenAnswer(t *testing.T) {
+	for name, answer := range map[string]string{
+		"in chunks":     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nhe",
+		"with a length": "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newForwardRig(t, nil)
+			client := r.dial()
+			r.send(client, "GET http://"+r.upstream.Addr().String()+"/ HTTP/1.1\r\nHost: x\r\n\r\n")
+			server := r.accept()
+			if _, err := http.ReadRequest(bufio.NewReader(server)); err != nil {
+				t.Fatal(err)
+			}
+			r.send(server, answer)
+			_ = server.Close()
+			got, err := http.ReadResponse(bufio.NewReader(client), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(got.Body)
+			if !strings.HasPrefix(string(body), "hello") || !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("the body is %q, %v", body, err)
+			}
+		})
+	}
 }
 
 // newChunked reads a chunked body.

@@ -263,4 +263,4 @@ func (b *bridge) tapHead(d inspect.Dir, now time.Time, raw []byte) {
 }
 
 // toStream says that the target speaks no WebSocket.
-func (c *Config) toStream() bool { return c.Target.Scheme == "tcp" }
+func (c *Config) toStream() bool { return c.Target.Scheme == "tcp" || c.Target.Scheme == "unix" }

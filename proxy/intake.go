@@ -35,8 +35,8 @@ type intake struct {
 
 func newIntake(s *socket) *intake {
 	in := &intake{sock: s}
-	if s.tls == nil && s.tcp != nil {
-		in.raw = rawConn(s.tcp)
+	if c, ok := s.Conn.(syscall.Conn); ok && s.tls == nil {
+		in.raw = rawConn(c)
 		in.take = in.readFD // made once: a closure for each read would be an allocation
 	}
 	return in

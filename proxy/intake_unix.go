@@ -4,14 +4,13 @@ package proxy
 
 import (
 	"io"
-	"net"
 	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-func rawConn(c *net.TCPConn) syscall.RawConn {
+func rawConn(c syscall.Conn) syscall.RawConn {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil // it is closed, which reading will tell

@@ -1,11 +1,8 @@
 package proxy
 
-import (
-	"net"
-	"syscall"
-)
+import "syscall"
 
 // rawConn has no use here: a socket tells by reading that it can be read.
-func rawConn(*net.TCPConn) syscall.RawConn { return nil }
+func rawConn(syscall.Conn) syscall.RawConn { return nil }
 
 func (in *intake) readFD(uintptr) bool { return true }

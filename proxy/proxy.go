@@ -27,6 +27,7 @@ import (
 type Config struct {
 	Target    *url.URL // ws, wss, http or https; its path is put in front of the client's. tcp: a bridge
 	ConnectTo string   // host:port to dial instead of the target's
+	Unix      string   // path of the socket to dial instead, if the target is behind one; with a target of unix:// a bridge
 	Header    []inspect.HeaderField
 
 	FromTCP bool // clients speak no WebSocket: their bytes go to the target in messages
@@ -94,7 +95,7 @@ type relay interface {
 
 // New checks a Config. Nothing runs before Serve.
 func New(c Config) (*Server, error) {
-	if c.Forward == nil && (c.Target == nil || c.Target.Hostname() == "") {
+	if c.Forward == nil && (c.Target == nil || c.Target.Hostname() == "" && c.Unix == "") {
 		return nil, errors.New("a target with a host is needed")
 	}
 	if c.ConnectTo != "" {
@@ -161,34 +162,29 @@ func (s *Server) isClosing() bool {
 }
 
 func (s *Server) accepted(nc net.Conn) {
-	tcp, ok := nc.(*net.TCPConn)
-	if !ok {
-		_ = nc.Close() // listeners are TCP's
-		return
-	}
 	var c relay
 	switch {
 	case s.config.Forward != nil:
-		c = newEdge(s, tcp)
+		c = newEdge(s, nc)
 	case s.config.FromTCP || s.config.toStream():
-		c = s.bridge(tcp)
+		c = s.bridge(nc)
 	default:
-		c = newConn(s, plain(tcp), s.reverse())
+		c = newConn(s, plain(nc), s.reverse())
 	}
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
-		_ = tcp.Close() // it came too late
+		_ = nc.Close() // it came too late
 		return
 	}
 	first := false
 	if max := s.config.MaxConns; max > 0 && len(s.conns) >= max {
 		if len(s.conns) >= max+refusals {
 			s.mu.Unlock()
-			_ = tcp.Close() // it has waited for its turn in vain
+			_ = nc.Close() // it has waited for its turn in vain
 			return
 		}
-		first, s.full, c = !s.full, true, s.crowded(tcp)
+		first, s.full, c = !s.full, true, s.crowded(nc)
 	}
 	s.conns[c] = true
 	s.stats.Total++
@@ -212,13 +208,13 @@ func (c *Config) tooMany() string {
 }
 
 // crowded is a connection that is one too many.
-func (s *Server) crowded(tcp *net.TCPConn) relay {
+func (s *Server) crowded(nc net.Conn) relay {
 	r := s.reverse()
 	if s.config.Forward != nil {
 		r = s.elsewhere()
 	}
 	r.denied = &denial{status: 503, phrase: "Service Unavailable", why: s.config.tooMany()}
-	return newConn(s, plain(tcp), r)
+	return newConn(s, plain(nc), r)
 }
 
 func (s *Server) ended(c relay) {

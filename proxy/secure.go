@@ -16,7 +16,7 @@ import (
 // secure shakes hands with a client of a listener that speaks TLS. What came to
 // nothing stands in the route: it is told, or answered, in place of relaying.
 func (c *conn) secure() {
-	below := &under{Conn: c.client.tcp}
+	below := &under{Conn: c.client.Conn}
 	first := make([]byte, 4096)
 	n, err := below.Read(first) // a client may take its time before it says anything
 	if err != nil {

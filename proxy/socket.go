@@ -16,11 +16,11 @@ import (
 // the send queue: a reset throws away what is still in it.
 const drainLimit = 2 * time.Second
 
-// socket is one leg: a TCP connection, perhaps with TLS on it, or a pipe to an
-// HTTP server in this process.
+// socket is one leg: a TCP connection or one of a Unix socket, perhaps with TLS on it, or
+// a pipe to an HTTP server in this process.
 type socket struct {
 	net.Conn              // what is read and written
-	tcp      *net.TCPConn // nil: a pipe
+	tcp      *net.TCPConn // nil: a Unix socket, or a pipe
 	tls      *tls.Conn    // nil: plain
 	under    *under       // below TLS
 	outer    *tls.Conn    // TLS to a proxy, below the other; nil: there is none
@@ -28,7 +28,10 @@ type socket struct {
 	finished atomic.Bool
 }
 
-func plain(c *net.TCPConn) *socket { return &socket{Conn: c, tcp: c} }
+func plain(c net.Conn) *socket {
+	tcp, _ := c.(*net.TCPConn)
+	return &socket{Conn: c, tcp: tcp}
+}
 
 // under is a connection below TLS that remembers how it ended: crypto/tls
 // answers io.EOF for a close_notify and for a bare FIN alike.
@@ -126,10 +129,13 @@ func (s *socket) finish() error {
 			return err
 		}
 	}
-	if s.tcp == nil {
-		return s.Close()
+	if s.tcp != nil {
+		return s.tcp.CloseWrite()
 	}
-	return s.tcp.CloseWrite()
+	if c, ok := s.below().(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return s.Close() // a pipe cannot end one way only
 }
 
 // reset ends the connection with an RST once the send queue has drained. It
@@ -149,9 +155,16 @@ func (s *socket) reset() {
 
 // close lets go of the socket. What was to be said has been.
 func (s *socket) close() {
-	if s.tcp == nil {
-		_ = s.Close()
-		return
+	_ = s.below().Close()
+}
+
+// below is the connection below TLS.
+func (s *socket) below() net.Conn {
+	switch {
+	case s.tcp != nil:
+		return s.tcp
+	case s.under != nil:
+		return s.under.Conn
 	}
-	_ = s.tcp.Close()
+	return s.Conn
 }

@@ -29,22 +29,21 @@ type tunnel struct {
 }
 
 // connect opens the tunnel of a CONNECT request.
-func (e *edge) connect(h *inspect.Head) {
+func (e *edge) connect(h *inspect.Head) *conn {
 	host, port, err := net.SplitHostPort(h.Target)
 	if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || host == "" {
-		e.deny(denial{status: 400, phrase: "Bad Request", why: fmt.Sprintf("CONNECT takes host:port, not %.200q", h.Target)})
-		return
+		return e.deny(denial{status: 400, phrase: "Bad Request", why: fmt.Sprintf("CONNECT takes host:port, not %.200q", h.Target)})
 	}
 	t := &tunnel{edge: e, host: host, port: port, via: "CONNECT " + h.Target, opened: []byte("HTTP/1.1 200 Connection established\r\n\r\n")}
 	server := t.dial()
 	if server.err != nil {
-		if e.ctx.Err() == nil {
-			e.deny(denial{status: 502, phrase: "Bad Gateway", why: server.err.Error()})
+		if e.ctx.Err() != nil {
+			return nil
 		}
-		return
+		return e.deny(denial{status: 502, phrase: "Bad Gateway", why: server.err.Error()})
 	}
 	e.client.ahead = e.client.ahead[len(h.Raw):]
-	t.run(server)
+	return t.open(server)
 }
 
 // dial reaches the server, without TLS.
@@ -53,9 +52,7 @@ func (t *tunnel) dial() *dialled {
 	if err != nil {
 		return &dialled{err: err}
 	}
-	var server *dialled
-	apart(func() { server = r.dialer.plainly(t.edge.ctx) })
-	return server
+	return r.dialer.plainly(t.edge.ctx)
 }
 
 // route is the route of what flows in the tunnel, with a server of that scheme.
@@ -70,42 +67,43 @@ func (t *tunnel) route(scheme string) (route, error) {
 	return r, err
 }
 
-// run tells the client that the server is reached, and relays what they say.
-func (t *tunnel) run(server *dialled) {
+// open tells the client that the server is reached, and looks at what they say. It
+// answers the connection that relays it; nil if the client has left.
+func (t *tunnel) open(server *dialled) *conn {
 	e := t.edge
 	if _, err := e.client.Write(t.opened); err != nil {
-		server.socket.close() // the client has left
-		return
+		server.socket.close()
+		return nil
 	}
 	if flag := e.server.config.Forward.passes(t.host, t.port); flag != "" {
-		t.pass(server, flag)
-		return
+		return t.pass(server, flag)
 	}
 	first, clientFirst := t.firstWords(server.socket)
 	switch {
 	case clientFirst && first == recordHandshake && e.server.config.Forward.Leaf != nil:
-		t.intercept(server)
+		return t.intercept(server)
 	case clientFirst && letter(first):
-		t.relay("http", func(r *route) { r.ready = server })
-	default:
-		t.relay("http", func(r *route) { r.ready, r.opaque = server, true })
+		return t.plain(server, func(*route) {})
 	}
+	return t.plain(server, func(r *route) { r.opaque = true })
 }
 
-func (t *tunnel) relay(scheme string, change func(*route)) {
-	r, err := t.route(scheme)
+// plain is the connection to the server as it is.
+func (t *tunnel) plain(server *dialled, change func(*route)) *conn {
+	r, err := t.route("http")
 	if err != nil {
-		t.edge.fail(t.via, inspect.Self, "", err.Error())
-		return
+		server.socket.close()
+		return t.edge.fail(t.via, inspect.Self, "", err.Error())
 	}
+	r.ready = server
 	change(&r)
-	t.edge.relay(r)
+	return newConn(t.edge.server, t.edge.client, r)
 }
 
-// pass relays what nobody is to look at.
-func (t *tunnel) pass(server *dialled, flag string) {
+// pass is a connection that nobody is to look into.
+func (t *tunnel) pass(server *dialled, flag string) *conn {
 	t.edge.passing(net.JoinHostPort(t.host, t.port), flag)
-	t.relay("http", func(r *route) { r.ready, r.opaque, r.silent = server, true, true })
+	return t.plain(server, func(r *route) { r.opaque, r.silent = true, true })
 }
 
 // firstWords waits until the client or the server says something, or ends. The
@@ -143,18 +141,15 @@ func (t *tunnel) firstWords(server *socket) (first byte, clientFirst bool) {
 
 // intercept takes the client's TLS for the server's and speaks TLS to both. The
 // server comes first: its certificate is the pattern of ours.
-func (t *tunnel) intercept(server *dialled) {
+func (t *tunnel) intercept(server *dialled) *conn {
 	e := t.edge
-	below := &under{Conn: e.client.tcp, ahead: e.client.ahead}
+	below := &under{Conn: e.client.Conn, ahead: e.client.ahead}
 	e.client.ahead = nil
 	_ = e.client.SetReadDeadline(time.Now().Add(e.server.config.HeadTimeout))
-	var hello *tls.ClientHelloInfo
-	var raw []byte
-	var err error
-	if apart(func() { hello, raw, err = readHello(below) }); err != nil {
+	hello, raw, err := readHello(below)
+	if err != nil {
 		server.socket.close()
-		t.unreadable(err)
-		return
+		return t.unreadable(err)
 	}
 	_ = e.client.SetReadDeadline(time.Time{})
 	below.ahead = raw
@@ -168,19 +163,17 @@ func (t *tunnel) intercept(server *dialled) {
 	}
 	if flag != "" {
 		e.client.ahead = raw
-		t.pass(server, flag)
-		return
+		return t.pass(server, flag)
 	}
-	t.secure(server, below, name)
+	return t.secure(server, below, name)
 }
 
 // unreadable tells of a client whose first bytes look like TLS and are not.
-func (t *tunnel) unreadable(err error) {
+func (t *tunnel) unreadable(err error) *conn {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		t.edge.fail(t.via, inspect.Self, "", fmt.Sprintf("the client's TLS handshake did not end within %v (%s)", t.edge.server.config.HeadTimeout, t.via))
-		return
+		return t.edge.fail(t.via, inspect.Self, "", fmt.Sprintf("the client's TLS handshake did not end within %v (%s)", t.edge.server.config.HeadTimeout, t.via))
 	}
-	t.edge.fail(t.via, inspect.Self, "", fmt.Sprintf("the client's TLS cannot be read: %s (%s)", innermost(err), t.via))
+	return t.edge.fail(t.via, inspect.Self, "", fmt.Sprintf("the client's TLS cannot be read: %s (%s)", innermost(err), t.via))
 }
 
 // speaksHTTP says that one of the protocols that a client offers is HTTP/1; one
@@ -190,7 +183,7 @@ func speaksHTTP(protos []string) bool {
 }
 
 // secure shakes hands with the server under that name, then with the client.
-func (t *tunnel) secure(server *dialled, below *under, name string) {
+func (t *tunnel) secure(server *dialled, below *under, name string) *conn {
 	e := t.edge
 	r, err := t.route("https")
 	if err == nil {
@@ -201,29 +194,25 @@ func (t *tunnel) secure(server *dialled, below *under, name string) {
 	}
 	var client *tls.Conn
 	if err == nil {
-		apart(func() {
-			r.ready = r.dialer.secured(e.ctx, server)
-			client, err = t.shake(below, name, mirrored(r.ready))
-		})
+		r.ready = r.dialer.secured(e.ctx, server)
+		client, err = t.shake(below, name, mirrored(r.ready))
 	}
 	if err != nil {
 		if r.ready != nil && r.ready.socket != nil {
 			r.ready.socket.close()
 		}
 		if client == nil {
-			e.fail(t.via, inspect.Self, "", fmt.Sprintf("there is no certificate for %s: %v", name, err))
-			return
+			return e.fail(t.via, inspect.Self, "", fmt.Sprintf("there is no certificate for %s: %v", name, err))
 		}
 	}
 	s := &socket{Conn: client, tcp: e.client.tcp, tls: client, under: below}
 	if err != nil {
-		t.distrusted(s, name, err)
-		return
+		return t.distrusted(s, name, err)
 	}
 	e.mu.Lock()
 	e.client = s
 	e.mu.Unlock()
-	e.relay(r)
+	return newConn(e.server, s, r)
 }
 
 // shake shakes hands with the client under that name. There is no connection if
@@ -248,10 +237,10 @@ func mirrored(r *dialled) *x509.Certificate {
 }
 
 // distrusted tells of a client that did not end its handshake.
-func (t *tunnel) distrusted(s *socket, name string, err error) {
+func (t *tunnel) distrusted(s *socket, name string, err error) *conn {
 	r := t.edge.server.elsewhere()
 	f := r.distrusted(s, err, t.via, name)
-	t.edge.fail(t.via, f.how, f.text, f.why)
+	return t.edge.fail(t.via, f.how, f.text, f.why)
 }
 
 // errHello ends a handshake that was only to be looked at.
@@ -287,19 +276,17 @@ func (l *looking) Read(b []byte) (int, error) {
 func (l *looking) Write(b []byte) (int, error) { return len(b), nil }
 
 // socks answers a SOCKS5 client (RFC 1928) and opens its tunnel.
-func (e *edge) socks() {
+func (e *edge) socks() *conn {
 	t, err := e.socksRequest()
 	if err != nil {
-		e.fail("", inspect.Self, "", "a SOCKS client at "+e.client.RemoteAddr().String()+": "+err.Error())
-		return
+		return e.fail("", inspect.Self, "", "a SOCKS client at "+e.client.RemoteAddr().String()+": "+err.Error())
 	}
 	server := t.dial()
 	if server.err != nil {
 		_, _ = e.client.Write(socksReply(socksRefused)) // nobody else is left to be told
-		e.fail(t.via, inspect.Self, "", server.err.Error())
-		return
+		return e.fail(t.via, inspect.Self, "", server.err.Error())
 	}
-	t.run(server)
+	return t.open(server)
 }
 
 // Answers of a SOCKS5 server.
@@ -324,6 +311,7 @@ func socksReply(code byte) []byte {
 
 // socksRequest reads what a SOCKS5 client asks for.
 func (e *edge) socksRequest() (*tunnel, error) {
+	_ = e.client.SetReadDeadline(time.Now().Add(e.server.config.HeadTimeout)) // a closed socket tells with the read
 	in := &reader{e.client}
 	methods := in.take(int(in.take(2)[1]))
 	auth := e.server.config.Forward.Auth != ""

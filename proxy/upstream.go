@@ -44,6 +44,13 @@ func (e *refusedError) Error() string { return e.text }
 
 // reach connects to the server, through another proxy where there is one.
 func (d dialer) reach(ctx context.Context, r *dialled) (*socket, error) {
+	if d.unix {
+		nc, err := new(net.Dialer).DialContext(ctx, "unix", d.addr)
+		if err != nil {
+			return nil, err
+		}
+		return plain(nc), nil
+	}
 	via, err := d.proxy()
 	if err != nil {
 		return nil, err

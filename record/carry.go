@@ -164,12 +164,12 @@ func (s *section) resume(r *recorded, y *carry) {
 		again.Head[d] = int64(len(y.head[d]))
 	}
 	r.notes[inspect.ClientLeg] = []string{comment(leg.JSON), comment(marshal(again))}
-	s.packet(r, inspect.ClientLeg, now, tcp{inspect.ToServer, flagSyn, nil})
-	s.packet(r, inspect.ClientLeg, now, tcp{inspect.ToClient, flagSyn | flagAck, nil})
+	s.packet(r, inspect.ClientLeg, now, tcp{dir: inspect.ToServer, flags: flagSyn})
+	s.packet(r, inspect.ClientLeg, now, tcp{dir: inspect.ToClient, flags: flagSyn | flagAck})
 	for d, head := range y.head {
 		for len(head) > 0 {
 			n := min(len(head), maxSegment)
-			s.packet(r, inspect.ClientLeg, now, tcp{inspect.Dir(d), flagPsh | flagAck, head[:n]})
+			s.packet(r, inspect.ClientLeg, now, tcp{inspect.Dir(d), flagPsh | flagAck, head[:n], 0})
 			head = head[n:]
 		}
 	}

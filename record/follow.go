@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"runtime"
 	"time"
@@ -25,21 +26,30 @@ import (
 // A chunk behind a hole of known size begins at a frame boundary and says so. A
 // reader that is overtaken by a temporary recording tells its sink with a
 // LappedNote of no connection.
-// Errors: the system's; *FormatError for a file of another kind; *TornError and
-// *DamagedError, each after everything that could be read was delivered.
+// Errors: the system's; *FormatError for a file of another kind; *TornError,
+// *DamagedError and *PackedError, each after everything that could be read was delivered.
 func Follow(ctx context.Context, path string, live <-chan struct{}, sink inspect.Sink) error {
 	f, err := openSource(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close() // read only
+	return followSource(ctx, f, live, sink)
+}
+
+// followSource is Follow on a recording that is open, and stays so.
+func followSource(ctx context.Context, f source, live <-chan struct{}, sink inspect.Sink) error {
 	fl := newFollower(sink)
-	if file, ok := f.(plainSource); ok && classic(f) {
-		err = fl.pcap(ctx, file)
+	var err error
+	if _, isRing := f.(*ringReader); !isRing && classic(f) {
+		err = fl.pcap(ctx, io.NewSectionReader(f, 0, math.MaxInt64))
 	} else {
 		err = fl.pcapng(ctx, f, live)
 	}
 	fl.cut()
+	if fault := faultOf(f); fault != nil && ctx.Err() == nil {
+		return fault
+	}
 	return err
 }
 
@@ -51,11 +61,18 @@ func Check(path string) error {
 		return err
 	}
 	defer f.Close() // read only
+	return checkSource(f)
+}
+
+func checkSource(f source) error {
 	if _, ok := f.(*ringReader); ok || classic(f) {
 		return nil
 	}
 	w := walker{r: f}
 	if _, err := w.next(); w.order == nil {
+		if fault := faultOf(f); fault != nil {
+			return fault
+		}
 		if errors.Is(err, io.EOF) || errors.Is(err, errShort) {
 			err = &FormatError{0}
 		}
@@ -321,13 +338,9 @@ func (fl *follower) segment(l *leg, d inspect.Dir, p *captured, s segment) {
 		l.next[d], l.known[d] = s.seq, true
 	}
 	gap, ended := fl.notes(l, d, p, "")
-	boundary, ok := fl.place(l, d, p, s)
+	boundary, ok := fl.place(l, d, p, s, gap)
 	if !ok {
 		return
-	}
-	if gap > 0 {
-		boundary = 1
-		fl.hole(l, d, p.time, gap)
 	}
 	if n := int64(len(s.payload)) + s.missing; n > 0 {
 		fl.sink.Chunk(inspect.Chunk{Conn: l.conn, Leg: l.leg, Dir: d, Time: p.time, Off: l.off[d],
@@ -351,35 +364,55 @@ func (fl *follower) segment(l *leg, d inspect.Dir, p *captured, s segment) {
 }
 
 // place finds a packet's place in its direction and hands on the hole in front of
-// it, if packets are missing from the file. It answers where in it a frame
-// begins, if that must be said; ok is false for a packet that has no place: one
-// that was here before, as in a file merged with itself, or that stands behind a
-// hole of unknown size.
-func (fl *follower) place(l *leg, d inspect.Dir, p *captured, s segment) (boundary int, ok bool) {
+// it, if packets are missing from the file, or gap bytes are noted not to be in it.
+// It answers where in it a frame begins, if that must be said; ok is false for a
+// packet that has no place: one that was here before, as in a file merged with
+// itself, or that stands behind a hole of unknown size.
+func (fl *follower) place(l *leg, d inspect.Dir, p *captured, s segment, gap int64) (boundary int, ok bool) {
+	missed := s.seq - l.next[d]
 	if l.stale[d] {
-		boundary = marked(p, d)
+		if boundary = marked(p, d); gap > 0 {
+			boundary = 1
+		}
 		if boundary == 0 && s.flags&(flagFin|flagRst) == 0 {
 			return 0, false
 		}
 		l.stale[d] = false
 		// A ring is smaller than the 4 GiB after which numbers come again.
-		fl.hole(l, d, p.time, int64(s.seq-l.next[d]))
+		fl.hole(l, d, p.time, int64(missed), false)
 		l.next[d] = s.seq
 		return boundary, true
 	}
-	lost := int32(s.seq - l.next[d])
-	if lost < 0 {
+	if int32(missed) < 0 && missed != uint32(gap) {
 		return 0, false
 	}
-	if lost > 0 {
-		fl.hole(l, d, p.time, int64(lost))
+	if n := noted(gap, missed); n > 0 {
+		fl.hole(l, d, p.time, n, missed == 0)
+		l.next[d] = s.seq
+	}
+	if gap > 0 {
+		l.blind[d], l.sure[d] = false, false
+		return 1, true
 	}
 	return fl.boundary(l, d, p), true
 }
 
-// hole hands on that n bytes are not in the file.
-func (fl *follower) hole(l *leg, d inspect.Dir, t time.Time, n int64) {
-	fl.sink.Chunk(inspect.Chunk{Conn: l.conn, Leg: l.leg, Dir: d, Time: t, Off: l.off[d], Gap: n})
+// noted is how many bytes are missing in all before a packet: of those that the
+// note on it says, which the numbers may count or not, and packets that were lost.
+func noted(gap int64, missed uint32) int64 {
+	switch {
+	case missed == uint32(gap):
+		return gap
+	case int64(missed) > gap:
+		return int64(missed)
+	}
+	return gap + int64(missed)
+}
+
+// hole hands on that n bytes are not in the file; whole says that a frame ends
+// before them.
+func (fl *follower) hole(l *leg, d inspect.Dir, t time.Time, n int64, whole bool) {
+	fl.sink.Chunk(inspect.Chunk{Conn: l.conn, Leg: l.leg, Dir: d, Time: t, Off: l.off[d], Gap: n, Whole: whole})
 	l.off[d] += n
 }
 

@@ -29,7 +29,7 @@ func newWire(link layers.LinkType) *wire {
 }
 
 func (w *wire) add(d inspect.Dir, flags byte, payload string) *wire {
-	ip := append(w.c.head(nil, tcp{d, flags, []byte(payload)}), payload...)
+	ip := append(w.c.head(nil, tcp{d, flags, []byte(payload), 0}), payload...)
 	var p []byte
 	if w.link == layers.LinkTypeEthernet {
 		p = append(p, "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00"...)
@@ -150,7 +150,7 @@ func TestPacketChecksums(t *testing.T) {
 		c := newConversation(addrs[0], addrs[1])
 		for n := range 40 {
 			payload := []byte(strings.Repeat("ab\xffc\xfe", n))
-			b := append(c.head(nil, tcp{inspect.Dir(n % 2), flagPsh | flagAck, payload}), payload...)
+			b := append(c.head(nil, tcp{inspect.Dir(n % 2), flagPsh | flagAck, payload, 0}), payload...)
 			first := layers.LayerTypeIPv4
 			if b[0]>>4 == 6 {
 				first = layers.LayerTypeIPv6

@@ -14,13 +14,14 @@ const (
 	maxFrames   = 1<<32 - 1 // a Row's number has 32 bits
 )
 
-// session is a Session with its rows.
-type session struct {
-	Session
-	rows     []Row
-	findings []inspect.Finding
-	streams  [2]*stream // by inspect.Dir, of its connection's client leg
-}
+// pass says what one reading of a recording is for.
+type pass uint8
+
+const (
+	bothPasses  pass = iota
+	framePass        // sessions, frames and where their bytes lie; no payload is looked at
+	messagePass      // behind that: what messages hold, windows, findings
+)
 
 // indexed is a connection while it is open.
 type indexed struct {
@@ -32,14 +33,24 @@ type indexed struct {
 // Store's lock is held while an event is taken in, never while bytes are inspected.
 type indexer struct {
 	store     *Store
+	pass      pass
 	inspector inspect.Inspector
+	conns     map[inspect.ConnID]*indexed
+	seen      int // sessions so far, in the second pass
+}
+
+func newIndexer(s *Store, p pass, judges []inspect.Judge) *indexer {
+	x := &indexer{store: s, pass: p, conns: map[inspect.ConnID]*indexed{}}
+	x.inspector = inspect.Inspector{Judges: judges, Emit: x.event, Each: x.chunk, After: x.after, Limits: inspect.Limits{HeadersOnly: p == framePass}}
+	return x
 }
 
 func (x *indexer) Open(info inspect.ConnInfo) {
-	s := x.store
-	s.mu.Lock()
-	s.conns[info.ID] = &indexed{streams: [2]*stream{{}, {}}}
-	s.mu.Unlock()
+	ix := &indexed{}
+	if x.pass != messagePass {
+		ix.streams = [2]*stream{newStream(), newStream()}
+	}
+	x.conns[info.ID] = ix
 	x.inspector.Open(info)
 }
 
@@ -49,24 +60,29 @@ func (x *indexer) Chunk(c inspect.Chunk) {
 }
 
 func (x *indexer) Note(n inspect.Note) {
+	if x.pass != messagePass {
+		x.store.note(n)
+	}
+	x.inspector.Note(n)
+	x.store.version.Add(1)
+}
+
+// note takes a note of the recording itself.
+func (s *Store) note(n inspect.Note) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch n.Kind {
 	case inspect.NoteStopped:
 		var stopped inspect.StoppedNote
 		if json.Unmarshal(n.JSON, &stopped) == nil {
-			x.store.mu.Lock()
-			x.store.stopped = stopped.Why
-			x.store.mu.Unlock()
+			s.stopped = stopped.Why
 		}
 	case inspect.NoteLapped:
 		var lapped inspect.LappedNote
 		if json.Unmarshal(n.JSON, &lapped) == nil {
-			x.store.mu.Lock()
-			x.store.lapped += lapped.Bytes
-			x.store.mu.Unlock()
+			s.lapped += lapped.Bytes
 		}
 	}
-	x.inspector.Note(n)
-	x.store.version.Add(1)
 }
 
 func (x *indexer) End(e inspect.Ended) {
@@ -82,6 +98,11 @@ func (x *indexer) chunk(_ *inspect.Conn, c inspect.Chunk) {
 	s := x.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	end := c.Pos + int64(len(c.Data))
+	if x.pass == messagePass {
+		s.checked = max(s.checked, end)
+		return
+	}
 	e := extent{off: c.Off, pos: c.Pos, n: int64(len(c.Data))}
 	if c.Pos == 0 {
 		var ok bool
@@ -90,27 +111,25 @@ func (x *indexer) chunk(_ *inspect.Conn, c inspect.Chunk) {
 		}
 		e.side = true
 	} else {
-		s.read = max(s.read, c.Pos+e.n)
+		s.read = max(s.read, end)
 		s.trim()
 	}
-	if ix := s.conns[c.Conn]; ix != nil {
-		ix.streams[c.Dir].add(e)
+	if ix := x.conns[c.Conn]; ix != nil {
+		ix.streams[c.Dir].add(s.pages, e)
+		if ix.session != nil {
+			ix.session.last = max(ix.session.last, end)
+		}
 	}
 }
 
-// trim lets go of where bytes were that a ring no longer has.
+// trim lets go of what a ring no longer has.
 func (s *Store) trim() {
 	if s.read-s.trimmed < segmentMin {
 		return // looking costs something
 	}
-	from := s.file.oldest()
-	if s.trimmed = s.read; from == 0 {
-		return
-	}
-	for _, n := range s.sessions {
-		for _, st := range n.streams {
-			st.trim(from)
-		}
+	s.trimmed = s.read
+	if from := s.file.oldest(); from > 0 {
+		s.shelf.forget(from)
 	}
 }
 
@@ -119,26 +138,53 @@ func (x *indexer) event(c *inspect.Conn, e inspect.Event) {
 	s := x.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ix := s.conns[c.Info().ID]
+	ix := x.conns[c.Info().ID]
 	switch e := e.(type) {
 	case *inspect.Opened:
-		ix.session = s.add(Session{Kind: WebSocket, ID: e.Session, Conn: e.Conn, Peer: c.Peer(), Handshake: e.Handshake,
-			Opened: e.Handshake.RequestTime, Last: e.Time}, ix)
+		ix.session = x.opened(ix, Session{Kind: WebSocket, ID: e.Session, Conn: e.Conn, Peer: c.Peer(), Handshake: e.Handshake,
+			Opened: e.Handshake.RequestTime, Last: e.Time})
 	case *inspect.Refused:
 		r := *e
 		r.Body = slices.Clone(e.Body[:min(len(e.Body), maxBody)])
-		s.add(Session{Kind: Refused, ID: e.Session, Conn: e.Conn, Peer: c.Peer(), Handshake: e.Handshake, Refused: &r,
-			Opened: e.Handshake.RequestTime, Last: e.Time}, ix)
+		x.once(Session{Kind: Refused, ID: e.Session, Conn: e.Conn, Peer: c.Peer(), Handshake: e.Handshake, Refused: &r,
+			Opened: e.Handshake.RequestTime, Last: e.Time})
 	case *inspect.Exchange:
 		h := *e
 		h.Up.Data = slices.Clone(h.Up.Data[:min(len(h.Up.Data), maxBody)])
 		h.Down.Data = slices.Clone(h.Down.Data[:min(len(h.Down.Data), maxBody)])
-		s.add(Session{Kind: Exchange, Conn: e.Conn, Peer: c.Peer(), Exchange: &h, Opened: e.Start, Last: e.Time}, ix)
+		x.once(Session{Kind: Exchange, Conn: e.Conn, Peer: c.Peer(), Exchange: &h, Opened: e.Start, Last: e.Time})
 	default:
 		if ix.session != nil {
 			x.inSession(c, ix.session, e)
 		}
 	}
+}
+
+// opened is the session that begins, which is held until it is over. The second
+// pass meets the sessions of the first, in the same order.
+func (x *indexer) opened(ix *indexed, what Session) *session {
+	s := x.store
+	if x.pass == messagePass {
+		x.seen++
+		return s.shelf.hold(x.seen - 1)
+	}
+	n := newSession()
+	n.Session, n.streams, n.last = what, ix.streams, s.read
+	s.shelf.add(n)
+	return n
+}
+
+// once takes in what is over as soon as it is known.
+func (x *indexer) once(what Session) {
+	s := x.store
+	if x.pass == messagePass {
+		x.seen++
+		return
+	}
+	n := newSession()
+	n.Session, n.last = what, s.read
+	s.shelf.add(n)
+	s.shelf.let(n)
 }
 
 // after lets go of a connection that is over. Its last chunk or end may lead to
@@ -150,22 +196,33 @@ func (x *indexer) after(c *inspect.Conn) {
 	s := x.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.conns, c.Info().ID)
-}
-
-func (s *Store) add(what Session, ix *indexed) *session {
-	what.Index = len(s.sessions)
-	n := &session{Session: what, streams: ix.streams}
-	s.sessions = append(s.sessions, n)
-	return n
+	ix := x.conns[c.Info().ID]
+	if ix == nil {
+		return
+	}
+	delete(x.conns, c.Info().ID)
+	if ix.session != nil {
+		s.shelf.let(ix.session)
+		return
+	}
+	for _, st := range ix.streams {
+		if st != nil {
+			st.list.drop(s.pages)
+		}
+	}
 }
 
 // inSession takes in an event of a session that is open.
 func (x *indexer) inSession(c *inspect.Conn, n *session, e inspect.Event) {
+	s := x.store
 	switch e := e.(type) {
 	case *inspect.Frame:
-		if len(n.rows) < maxFrames {
-			n.rows = append(n.rows, newRow(n.Index, e))
+		if x.pass == messagePass {
+			return
+		}
+		if n.rows.n < maxFrames {
+			r := newRow(n.Index, e)
+			n.rows.add(s.pages, r[:])
 		}
 		n.Last = e.Last
 		n.Frames[e.Dir]++
@@ -178,38 +235,32 @@ func (x *indexer) inSession(c *inspect.Conn, n *session, e inspect.Event) {
 		if len(n.findings) < maxFindings {
 			n.findings = append(n.findings, *e)
 		}
-		if r := n.row(e.Frame); r != nil {
-			r.blame(e.Severity)
-		}
+		n.change(s.pages, e.Frame, func(r *Row) { r.blame(e.Severity) })
 	case *inspect.Closed:
 		closed := *e
 		n.Closed, n.Last = &closed, e.Time
 	}
 }
 
-// row is the row of frame n, from 1; nil if there is none.
-func (n *session) row(frame uint64) *Row {
-	if frame == 0 || frame > uint64(len(n.rows)) {
-		return nil
-	}
-	return &n.rows[frame-1]
-}
-
 // message marks the rows of a message and keeps the window behind it.
 func (x *indexer) message(c *inspect.Conn, n *session, m *inspect.Message) {
-	if !m.Opcode.Control() {
+	p := x.store.pages
+	if !m.Opcode.Control() && x.pass != messagePass {
 		n.Messages[m.Dir]++
 	}
-	for k := m.First; k <= m.Last; k++ {
-		r := n.row(k)
-		if r == nil || r.Dir() != m.Dir || r.Opcode().Control() != m.Opcode.Control() {
-			continue
+	if m.Compressed || m.Undecodable || m.InvalidUTF8 > 0 {
+		for k := m.First; k <= m.Last; k++ {
+			n.change(p, k, func(r *Row) {
+				if r.Dir() != m.Dir || r.Opcode().Control() != m.Opcode.Control() {
+					return
+				}
+				r.set(rowCompressed, m.Compressed)
+				r.set(rowOpaque, m.Undecodable)
+				r.set(rowInvalid, m.InvalidUTF8 > 0)
+			})
 		}
-		r.set(rowCompressed, m.Compressed)
-		r.set(rowOpaque, m.Undecodable)
-		r.set(rowInvalid, m.InvalidUTF8 > 0)
 	}
-	if m.Compressed && !m.Undecodable {
-		x.store.windows.passed(windowKey{n.Index, m.Dir}, m.Last, m.Size, func() []byte { return c.Window(m.Dir) })
+	if m.Compressed && !m.Undecodable && x.pass != framePass {
+		n.windows[m.Dir].passed(p, m.Last, m.Size, func() []byte { return c.Window(m.Dir) })
 	}
 }

@@ -81,9 +81,16 @@ func (o *output) write() error {
 	return err
 }
 
-// packet gathers an Enhanced Packet Block (pcapng section 4.3): an IP packet in
-// two pieces, its headers and its payload, which must stay as it is until settle.
-func (o *output) packet(l inspect.Leg, t time.Time, comments []string, head, payload []byte) error {
+// ipPacket is an IP packet: its headers, its payload, which must stay as it is
+// until settle, and how many bytes behind that are left out.
+type ipPacket struct {
+	head, payload []byte
+	missing       int
+}
+
+// packet gathers an Enhanced Packet Block (pcapng section 4.3).
+func (o *output) packet(l inspect.Leg, t time.Time, comments []string, p ipPacket) error {
+	head, payload := p.head, p.payload
 	size := len(head) + len(payload)
 	pad := -size & 3
 	tail := pad + 4
@@ -109,7 +116,7 @@ func (o *output) packet(l inspect.Leg, t time.Time, comments []string, head, pay
 	b = le.AppendUint32(b, uint32(ns>>32))
 	b = le.AppendUint32(b, uint32(ns))
 	b = le.AppendUint32(b, uint32(size))
-	b = le.AppendUint32(b, uint32(size))
+	b = le.AppendUint32(b, uint32(size+p.missing))
 	b = append(b, head...)
 	if long {
 		o.parts = append(o.parts, b[o.from:], payload)

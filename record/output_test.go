@@ -50,7 +50,7 @@ func TestOutputAgainstPcapgo(t *testing.T) {
 		for range r.IntN(8) / 6 {
 			p.comments = append(p.comments, fmt.Sprintf("note %d", r.IntN(1e6)))
 		}
-		if err := o.packet(p.leg, t0, p.comments, head, payload); err != nil {
+		if err := o.packet(p.leg, t0, p.comments, ipPacket{head: head, payload: payload}); err != nil {
 			t.Fatal(err)
 		}
 		want = append(want, p)

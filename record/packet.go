@@ -54,10 +54,11 @@ func address(s string) netip.AddrPort {
 }
 
 // head writes the IP and TCP headers of a segment, whose payload is to stand
-// behind them, to b, which must be empty.
+// behind them, to b, which must be empty. Of a payload that is not whole there is
+// no checksum.
 func (c *conversation) head(b []byte, p tcp) []byte {
 	src, dst := c.addr[p.dir], c.addr[p.dir.Other()]
-	size := 20 + len(p.payload)
+	size := 20 + len(p.payload) + p.missing
 	if src.Addr().Is4() {
 		b = ip4(b, src.Addr(), dst.Addr(), size)
 	} else {
@@ -73,9 +74,11 @@ func (c *conversation) head(b []byte, p tcp) []byte {
 	}
 	b = binary.BigEndian.AppendUint32(b, ack)
 	b = append(b, 5<<4, p.flags, 0xff, 0xff, 0, 0, 0, 0)
-	sum := add(pseudo(src.Addr(), dst.Addr(), size), b[at:])
-	binary.BigEndian.PutUint16(b[at+16:], checksum(sum, p.payload))
-	c.seq[p.dir] += uint32(len(p.payload))
+	if p.missing == 0 {
+		sum := add(pseudo(src.Addr(), dst.Addr(), size), b[at:])
+		binary.BigEndian.PutUint16(b[at+16:], checksum(sum, p.payload))
+	}
+	c.seq[p.dir] += uint32(len(p.payload) + p.missing)
 	if p.flags&(flagSyn|flagFin) != 0 {
 		c.seq[p.dir]++
 	}

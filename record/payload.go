@@ -27,11 +27,16 @@ func (s *Store) Frame(r Row, most int) (Frame, error) {
 
 func (s *Store) frame(r Row, most int) (Frame, error) {
 	s.mu.Lock()
-	in := span{s.file, s.side.file, slices.Clone(s.sessions[r.Session()].streams[r.Dir()].reach(r.Off(), most))}
+	in := span{s.file, s.side.file, nil}
+	if n := s.shelf.get(r.Session()); n != nil && n.streams[r.Dir()] != nil {
+		in.extents = n.streams[r.Dir()].reach(s.pages, r.Off(), r.Off()+int64(min(r.Length(), uint64(most)))+maxHeaderLen)
+	}
 	s.mu.Unlock()
-	var head [14]byte
-	n, err := in.readAt(head[:], r.Off())
-	h, ok := inspect.ParseHeader(head[:n])
+	// The header and the payload are read at once: what the row says of the length
+	// is the header's, and how long that is at most is known.
+	buf := make([]byte, min(uint64(maxHeaderLen)+min(r.Length(), uint64(most)), in.behind(r.Off())))
+	n, err := in.readAt(buf, r.Off())
+	h, ok := inspect.ParseHeader(buf[:n])
 	if !ok {
 		if err == nil {
 			err = ErrMissing
@@ -40,27 +45,20 @@ func (s *Store) frame(r Row, most int) (Frame, error) {
 	}
 	f := Frame{Row: r, Header: h}
 	want := min(h.Length(), uint64(most))
-	f.Payload = make([]byte, min(want, in.behind(r.Off()+int64(h.Len()))))
-	k, err := in.readAt(f.Payload, r.Off()+int64(h.Len()))
-	f.Payload = f.Payload[:k]
+	f.Payload = buf[h.Len():min(uint64(n), uint64(h.Len())+want)]
+	if uint64(len(f.Payload)) == want {
+		err = nil // what failed stands behind it
+	}
 	if err != nil {
 		return f, fmt.Errorf("frame %d: %w", r.N(), err)
 	}
-	f.Missing = uint64(k) < want
+	f.Missing = uint64(len(f.Payload)) < want
 	f.Cut = !f.Missing && want < h.Length()
 	return f, nil
 }
 
-// reach answers the extents in which a frame at off, header included, lies.
-func (s *stream) reach(off int64, most int) []extent {
-	all := s.from(off)
-	for i, e := range all {
-		if e.off >= off+int64(most)+14 {
-			return all[:i]
-		}
-	}
-	return all
-}
+// maxHeaderLen is the longest header (RFC 6455 section 5.2).
+const maxHeaderLen = 14
 
 // behind is how many bytes at most there are from off on, so that nobody
 // allocates what a frame only claims.
@@ -136,28 +134,38 @@ func (s *Store) rowsOf(r Row) []Row {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rows := s.sessions[r.Session()].rows
-	at := int(r.N() - 1)
-	same := func(i int) bool { return rows[i].Dir() == r.Dir() && !rows[i].Opcode().Control() }
-	first := at
-	for i := at - 1; i >= 0 && rows[first].Opcode() == inspect.OpContinuation; i-- {
-		if !same(i) {
+	n := s.shelf.get(r.Session())
+	if n == nil {
+		return []Row{r}
+	}
+	same := func(x Row) bool { return x.Dir() == r.Dir() && !x.Opcode().Control() }
+	first := r
+	for i := r.N() - 1; i >= 1 && first.Opcode() == inspect.OpContinuation; i-- {
+		x, ok := n.row(s.pages, i)
+		if !ok {
+			break // it was written over
+		}
+		if !same(x) {
 			continue
 		}
-		if rows[i].Fin() {
+		if x.Fin() {
 			break // a continuation of nothing begins here
 		}
-		first = i
+		first = x
 	}
-	all := []Row{rows[first]}
-	for i := first + 1; i < len(rows) && !all[len(all)-1].Fin(); i++ {
-		if !same(i) {
+	all := []Row{first}
+	for i := first.N() + 1; !all[len(all)-1].Fin(); i++ {
+		x, ok := n.row(s.pages, i)
+		if !ok {
+			break
+		}
+		if !same(x) {
 			continue
 		}
-		if rows[i].Opcode() != inspect.OpContinuation {
+		if x.Opcode() != inspect.OpContinuation {
 			break // the message never ended
 		}
-		all = append(all, rows[i])
+		all = append(all, x)
 	}
 	return all
 }
@@ -192,6 +200,9 @@ const maxCursors = 8
 // inflated fills in a compressed message's content.
 func (s *Store) inflated(m *Message, rows []Row, most int) error {
 	c := s.cursorBefore(windowKey{rows[0].Session(), m.Dir}, m.First)
+	if c == nil {
+		return ErrMissing
+	}
 	if err := s.advance(c, m.First); err != nil {
 		return err
 	}
@@ -214,19 +225,29 @@ func (s *Store) cursorBefore(k windowKey, n uint64) *cursor {
 		}
 	}
 	s.mu.Lock()
-	w, ok := s.windows.before(k, n)
-	d := s.sessions[k.session].Handshake.Deflate
+	var at window
+	var w []byte
+	ok := false
+	x := s.shelf.get(k.session)
+	if x == nil || x.Handshake == nil || x.Handshake.Deflate == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	if at, ok = x.windows[k.dir].before(s.pages, n); ok {
+		w = s.pages.fetch(at.at, at.of)
+	}
+	d := x.Handshake.Deflate
 	s.mu.Unlock()
-	if best >= 0 && (!ok || s.inflate[best].n >= w.n) {
+	if best >= 0 && (!ok || s.inflate[best].n >= at.n) {
 		c := s.inflate[best]
 		s.inflate = append(slices.Delete(s.inflate, best, best+1), c)
 		return c
 	}
-	c := &cursor{windowKey: k, n: w.n, inflate: inspect.NewInflater(d.Takeover(k.dir), d.WindowBits(k.dir), maxWire)}
+	c := &cursor{windowKey: k, n: at.n, inflate: inspect.NewInflater(d.Takeover(k.dir), d.WindowBits(k.dir), maxWire)}
 	if !d.Takeover(k.dir) {
 		c.n = n - 1 // what came before does not matter
 	} else if ok {
-		c.inflate.SetWindow(w.w)
+		c.inflate.SetWindow(w)
 	}
 	if s.inflate = append(s.inflate, c); len(s.inflate) > maxCursors {
 		s.inflate = slices.Delete(s.inflate, 0, 1)
@@ -240,7 +261,10 @@ func (s *Store) advance(c *cursor, n uint64) error {
 		return nil
 	}
 	for k := c.n + 1; k < n; k++ {
-		r := s.rowAt(c.session, k)
+		r, ok := s.rowAt(c.session, k)
+		if !ok {
+			return fmt.Errorf("frame %d, which a later message refers to: %w", k, ErrMissing)
+		}
 		if r.Dir() != c.dir || !r.Compressed() || r.Undecodable() || r.Opcode() == inspect.OpContinuation {
 			continue
 		}
@@ -254,13 +278,18 @@ func (s *Store) advance(c *cursor, n uint64) error {
 func (s *Store) takeover(k windowKey) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sessions[k.session].Handshake.Deflate.Takeover(k.dir)
+	n := s.shelf.get(k.session)
+	return n != nil && n.Handshake.Deflate.Takeover(k.dir)
 }
 
-func (s *Store) rowAt(session int, n uint64) Row {
+func (s *Store) rowAt(session int, n uint64) (Row, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sessions[session].rows[n-1]
+	x := s.shelf.get(session)
+	if x == nil {
+		return Row{}, false
+	}
+	return x.row(s.pages, n)
 }
 
 // inflateOne inflates a whole message and leaves the cursor behind it.

@@ -417,7 +417,7 @@ func TestHole(t *testing.T) {
 }
 
 func TestTemporaryDropsAndResumesAtABoundary(t *testing.T) {
-	w := &Writer{options: Options{Temporary: true}, lossy: map[legDir]bool{}, done: make(chan struct{})}
+	w := &Writer{options: Options{Temporary: true}, thin: map[legDir]*thinned{}, done: make(chan struct{})}
 	w.more.L, w.room.L = &w.mu, &w.mu
 	chunk := func(off int64, n, boundary int) {
 		w.Chunk(inspect.Chunk{Conn: 1, Off: off, Data: make([]byte, n), Boundary: boundary})

@@ -41,7 +41,7 @@ func (fl *follower) rejoin(l *leg, p *captured, s segment, again *inspect.Resume
 	for d, stale := range l.stale {
 		if stale {
 			l.stale[d] = false
-			fl.jump(l, inspect.Dir(d), p, again)
+			fl.jump(l, inspect.Dir(d), p, again, false)
 		}
 	}
 }
@@ -53,14 +53,15 @@ func (fl *follower) behindHeads(l *leg, p *captured) {
 		return
 	}
 	l.again = nil
-	fl.jump(l, inspect.ToServer, p, again)
-	fl.jump(l, inspect.ToClient, p, again)
+	fl.jump(l, inspect.ToServer, p, again, true)
+	fl.jump(l, inspect.ToClient, p, again, true)
 }
 
-// jump hands on that bytes are gone, up to where the connection is resumed.
-func (fl *follower) jump(l *leg, d inspect.Dir, p *captured, again *inspect.ResumedNote) {
+// jump hands on that bytes are gone, up to where the connection is resumed; heads
+// says that they are those behind the heads.
+func (fl *follower) jump(l *leg, d inspect.Dir, p *captured, again *inspect.ResumedNote, heads bool) {
 	if n := again.Off[d] - l.off[d]; n > 0 {
-		fl.hole(l, d, p.time, n)
+		fl.hole(l, d, p.time, n, heads)
 		l.blind[d], l.sure[d] = !again.Whole[d], again.Whole[d]
 	}
 }

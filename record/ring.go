@@ -209,11 +209,7 @@ func openSource(path string) (source, error) {
 	if st.IsDir() {
 		return openRing(path)
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	return plainSource{f}, nil
+	return openPlain(path)
 }
 
 type plainSource struct{ *os.File }

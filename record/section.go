@@ -40,6 +40,7 @@ type recorded struct {
 	legs  [2]*conversation
 	off   [2][2]int64 // stream offset that comes next, by leg and direction
 	ended [2][2]bool
+	whole [2][2]bool  // a frame ends with the last byte, as far as is known
 	notes [2][]string // comments for the leg's next packet
 	carry *carry      // of a ring: what is needed to begin once more
 }
@@ -124,7 +125,7 @@ func (s *section) op(o *op, data []byte) {
 	case opNote:
 		s.note(o.other.note)
 	case opEnd:
-		s.end(o.other.ended)
+		s.end(o.other.ended, o.other.lost)
 	}
 }
 
@@ -143,8 +144,8 @@ func (s *section) open(info inspect.ConnInfo) {
 func (s *section) syn(r *recorded, l inspect.Leg, c *conversation, n inspect.Note) {
 	r.legs[l] = c
 	r.notes[l] = append([]string{comment(n.JSON)}, r.notes[l]...)
-	s.packet(r, l, n.Time, tcp{inspect.ToServer, flagSyn, nil})
-	s.packet(r, l, n.Time, tcp{inspect.ToClient, flagSyn | flagAck, nil})
+	s.packet(r, l, n.Time, tcp{dir: inspect.ToServer, flags: flagSyn})
+	s.packet(r, l, n.Time, tcp{dir: inspect.ToClient, flags: flagSyn | flagAck})
 	c.open = true
 }
 
@@ -165,6 +166,7 @@ type tcp struct {
 	dir     inspect.Dir
 	flags   byte
 	payload []byte
+	missing int // bytes behind the payload that are not kept
 }
 
 // packet writes a segment of a leg with the comments that wait for it.
@@ -181,7 +183,7 @@ func (s *section) packet(r *recorded, l inspect.Leg, t time.Time, p tcp) {
 	}
 	s.last = t
 	s.head = r.legs[l].head(s.head[:0], p)
-	s.err = s.out.packet(l, t, r.notes[l], s.head, p.payload)
+	s.err = s.out.packet(l, t, r.notes[l], ipPacket{s.head, p.payload, p.missing})
 	r.notes[l] = nil
 	s.packets++
 	s.perLeg[l]++
@@ -193,9 +195,13 @@ func (s *section) chunk(c inspect.Chunk) {
 		return
 	}
 	off := &r.off[c.Leg][c.Dir]
-	for data := c.Data; len(data) > 0 && s.err == nil; {
+	data, missing := c.Data, c.Gap
+	for first := true; (len(data) > 0 || missing > 0) && s.err == nil; first = false {
 		n := min(len(data), maxSegment)
-		first := len(data) == len(c.Data)
+		gap := 0
+		if n == len(data) {
+			gap = int(min(missing, int64(maxSegment-n)))
+		}
 		// A segment that ends here ends before anything is said of this piece.
 		if s.ring != nil {
 			s.makeRoom(n+notesRoom, r.notes[c.Leg])
@@ -203,26 +209,37 @@ func (s *section) chunk(c inspect.Chunk) {
 		if first {
 			s.before(r, &c)
 		}
-		s.packet(r, c.Leg, c.Time, tcp{c.Dir, flagPsh | flagAck, data[:n]})
-		if *off += int64(n); r.carry != nil {
-			r.carry.wrote(&c, data[:n], n == len(data))
+		s.packet(r, c.Leg, c.Time, tcp{c.Dir, flagPsh | flagAck, data[:n], gap})
+		piece := data[:n]
+		data, missing = data[n:], missing-int64(gap)
+		if *off += int64(n + gap); r.carry != nil {
+			r.carry.wrote(&c, piece, len(data) == 0 && missing == 0)
 		}
-		data = data[n:]
 	}
+	r.whole[c.Leg][c.Dir] = c.Whole
 }
 
 // before notes what is to be said of a chunk in front of its first packet: the
 // hole before it, and where a frame begins.
 func (s *section) before(r *recorded, c *inspect.Chunk) {
-	off := &r.off[c.Leg][c.Dir]
-	if c.Off > *off {
-		n := inspect.NewNote(c.Conn, c.Leg, c.Dir, c.Time, inspect.NoteGap,
-			inspect.GapNote{Kind: inspect.NoteGap, Dir: c.Dir, Bytes: c.Off - *off})
-		r.notes[c.Leg] = append(r.notes[c.Leg], comment(n.JSON))
-	}
-	if *off = c.Off; r.carry != nil {
+	r.gap(c.Leg, c.Dir, c.Off)
+	if r.carry != nil {
 		r.carry.mark(r, c, s.ring.seq)
 	}
+}
+
+// gap notes that bytes before off are not recorded, if so. Where the hole may begin
+// inside a frame the sequence numbers have it too, so that Wireshark takes what
+// follows for no part of that; of the server leg nearly all is left out on purpose.
+func (r *recorded) gap(l inspect.Leg, d inspect.Dir, off int64) {
+	if n := off - r.off[l][d]; n > 0 {
+		js := marshal(inspect.GapNote{Kind: inspect.NoteGap, Dir: d, Bytes: n})
+		r.notes[l] = append(r.notes[l], comment(js))
+		if l == inspect.ClientLeg && !r.whole[l][d] {
+			r.legs[l].seq[d] += uint32(n)
+		}
+	}
+	r.off[l][d] = off
 }
 
 func (s *section) note(n inspect.Note) {
@@ -250,15 +267,18 @@ type endedNote struct {
 	Error string      `json:"error,omitempty"`
 }
 
-// end writes a FIN, or an RST, with how the direction ended. A note that still
-// waits for a packet goes with it.
-func (s *section) end(e inspect.Ended) {
+// end writes a FIN, or an RST, with how the direction ended, and with what was
+// lost before it. A note that still waits for a packet goes with it.
+func (s *section) end(e inspect.Ended, lost bool) {
 	r := s.conns[e.Conn]
 	if r == nil || r.legs[e.Leg] == nil {
 		return
 	}
 	if ended := r.ended[e.Leg]; ended[e.Dir] && (e.How != inspect.Rst || ended[e.Dir.Other()]) {
 		return // an RST may follow a FIN
+	}
+	if lost {
+		r.gap(e.Leg, e.Dir, e.Off)
 	}
 	n := inspect.NewNote(e.Conn, e.Leg, e.Dir, e.Time, inspect.NoteEnded,
 		endedNote{inspect.NoteEnded, e.Leg, e.Dir, e.How, e.Off, e.Error})
@@ -267,7 +287,7 @@ func (s *section) end(e inspect.Ended) {
 	if e.How == inspect.Rst {
 		flags = flagRst | flagAck
 	}
-	s.packet(r, e.Leg, e.Time, tcp{e.Dir, flags, nil})
+	s.packet(r, e.Leg, e.Time, tcp{dir: e.Dir, flags: flags})
 	r.ended[e.Leg][e.Dir] = true
 	if e.How == inspect.Rst {
 		r.ended[e.Leg] = [2]bool{true, true}

@@ -2,6 +2,7 @@ package record
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,23 +16,24 @@ import (
 // methods answer what it has read so far and may be called by any goroutine.
 // What they answer never changes afterwards, but for a session's counts.
 type Store struct {
-	path string
-	file source // for reading payloads
-	side *side  // bytes of conversations that were put together while reading
-	stop context.CancelFunc
-	done chan struct{} // closed when the follower has returned
+	path    string
+	file    source // for reading payloads
+	side    *side  // bytes of conversations that were put together while reading
+	stop    context.CancelFunc
+	indexed chan struct{} // closed when every frame is known
+	done    chan struct{} // closed when everything is, and nobody reads any more
 
 	version atomic.Uint64
 
-	mu       sync.Mutex
-	sessions []*session
-	read     int64 // bytes of the file
-	trimmed  int64 // the read at which a ring was last looked at for what is gone
-	conns    map[inspect.ConnID]*indexed
-	windows  windows
-	stopped  string // why the recording ended early, if it says so
-	lapped   int64  // bytes that were written over before they were read
-	err      error
+	mu      sync.Mutex
+	pages   *pages
+	shelf   shelf
+	read    int64  // bytes of the file
+	checked int64  // bytes of it whose messages were looked at
+	trimmed int64  // the read at which a ring was last looked at for what is gone
+	stopped string // why the recording ended early, if it says so
+	lapped  int64  // bytes that were written over before they were read
+	err     error
 
 	reading sync.Mutex // one reader of messages at a time
 	inflate []*cursor
@@ -68,13 +70,17 @@ type Session struct {
 	Bytes    [2]int64  // by inspect.Dir; of frames
 	Findings uint64
 	Worst    inspect.Severity // of the findings; meaningless without any
+
+	Forgotten bool // it was written over, and nothing is known of it
 }
 
 // Progress is how far the Store has read its file.
 type Progress struct {
 	Read, Size int64  // bytes
-	Done       bool   // the follower has returned
-	Err        error  // what it returned; see Follow
+	Indexed    bool   // every frame is known; of a finished file, messages are looked at behind that
+	Checked    int64  // bytes whose messages were looked at: text that is no UTF-8, what cannot be inflated, findings
+	Done       bool   // everything is known
+	Err        error  // what reading met; see Follow
 	Stopped    string // why the recording ended early, if it says so
 	Lapped     int64  // bytes of a temporary recording that were written over before they were read
 }
@@ -112,7 +118,8 @@ const (
 )
 
 // OpenStore opens a recording, or a foreign capture, and begins to index it. With
-// live nil it is read to its end; otherwise on each tick of live, until that is
+// live nil it is read to its end, twice: first for its frames, then for what their
+// messages hold and for findings. Otherwise it is read on each tick of live, until that is
 // closed (Writer.Watch, Poll). The error is only of opening the file: what else
 // is wrong with it Progress tells. The caller must Close the Store, which also
 // ends with ctx.
@@ -122,19 +129,45 @@ func OpenStore(ctx context.Context, path string, live <-chan struct{}, judges ..
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(ctx)
-	s := &Store{path: path, file: f, side: &side{}, stop: stop, done: make(chan struct{}),
-		conns: map[inspect.ConnID]*indexed{}, windows: newWindows(), lines: map[lineKey]string{}}
-	in := &indexer{store: s, inspector: inspect.Inspector{Judges: judges}}
-	in.inspector.Emit, in.inspector.Each, in.inspector.After = in.event, in.chunk, in.after
+	_, plain := f.(plainSource)
+	dirs := scratch{path: path, ring: !plain}
+	p := newPages(dirs)
+	s := &Store{path: path, file: f, side: &side{dirs: dirs}, stop: stop, indexed: make(chan struct{}), done: make(chan struct{}),
+		pages: p, shelf: newShelf(p), lines: map[lineKey]string{}}
 	go func() {
 		defer close(s.done)
-		err := Follow(ctx, path, live, in)
+		err := s.index(ctx, live, judges)
 		s.mu.Lock()
-		s.err = err
+		if s.err = err; err == nil {
+			s.err = s.pages.err
+		}
 		s.mu.Unlock()
 		s.version.Add(1)
 	}()
 	return s, nil
+}
+
+// index reads the recording.
+func (s *Store) index(ctx context.Context, live <-chan struct{}, judges []inspect.Judge) error {
+	if live != nil {
+		defer close(s.indexed)
+		return Follow(ctx, s.path, live, newIndexer(s, bothPasses, judges))
+	}
+	err := Follow(ctx, s.path, nil, newIndexer(s, framePass, nil))
+	close(s.indexed)
+	s.version.Add(1)
+	if ctx.Err() != nil {
+		return err
+	}
+	return errors.Join(err, again(Follow(ctx, s.path, nil, newIndexer(s, messagePass, judges)), err))
+}
+
+// again is what the second reading met that the first one had not.
+func again(err, before error) error {
+	if before != nil && err != nil && before.Error() == err.Error() {
+		return nil
+	}
+	return err
 }
 
 // Close stops following, waits for that to end, and closes the file. Only Frame,
@@ -147,10 +180,14 @@ func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.side.close()
+	s.pages.close()
 	return s.file.Close()
 }
 
-// Done is closed when the recording has been read to its end.
+// Indexed is closed when every frame of the recording is known, or Done is.
+func (s *Store) Indexed() <-chan struct{} { return s.indexed }
+
+// Done is closed when the recording has been read to its end, and its messages too.
 func (s *Store) Done() <-chan struct{} { return s.done }
 
 // Version is a number that grows whenever something new can be seen.
@@ -166,45 +203,87 @@ func (s *Store) Progress() Progress {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	select {
+	case <-s.indexed:
+		p.Indexed = true
+	default:
+	}
 	p.Size, _ = s.file.end() // what cannot be told is shown as nothing
-	p.Read, p.Err, p.Stopped, p.Lapped = s.read, s.err, s.stopped, s.lapped
-	if p.Done && p.Err == nil {
+	p.Read, p.Checked, p.Err, p.Stopped, p.Lapped = s.read, s.checked, s.err, s.stopped, s.lapped
+	if p.Indexed && p.Err == nil {
 		p.Read = p.Size
+	}
+	if p.Done && p.Err == nil {
+		p.Checked = p.Size
 	}
 	return p
 }
 
-// Sessions is how many sessions, refusals and exchanges there are so far.
+// Sessions is how many sessions, refusals and exchanges there have been so far.
 func (s *Store) Sessions() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.sessions)
+	return s.shelf.n
 }
 
-// Session answers the session of that index, which must be below Sessions.
+// FirstSession is the index of the first session that is not forgotten. Of a ring
+// those are that had ended before what is left of it.
+func (s *Store) FirstSession() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shelf.first
+}
+
+// Session answers the session of that index, which must be below Sessions. Of one
+// that is forgotten nothing but the index is known.
 func (s *Store) Session(i int) Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sessions[i].Session
+	if n := s.shelf.get(i); n != nil {
+		return n.Session
+	}
+	return Session{Index: i, Forgotten: true}
 }
 
-// Len is how many frames of the session are indexed. Frame N has row N-1.
+// Len is how many frames of the session there have been so far. Frame N has row N-1.
 func (s *Store) Len(session int) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.sessions[session].rows)
+	if n := s.shelf.get(session); n != nil {
+		return int(n.rows.n)
+	}
+	return 0
+}
+
+// First is the number of the first row that is left: a ring writes over the frames
+// before it.
+func (s *Store) First(session int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.shelf.get(session); n != nil {
+		return int(n.rows.first)
+	}
+	return 0
 }
 
 // Rows copies a session's rows into dst, from row number from on, and answers
-// how many there were.
+// how many there were. Before First there are none.
 func (s *Store) Rows(session, from int, dst []Row) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rows := s.sessions[session].rows
-	if from < 0 || from >= len(rows) {
+	n := s.shelf.get(session)
+	if n == nil {
 		return 0
 	}
-	return copy(dst, rows[from:])
+	k := 0
+	for i := int64(from); k < len(dst) && n.rows.has(i); {
+		b := n.rows.from(s.pages, i, false)
+		for ; k < len(dst) && len(b) > 0; k++ {
+			b = b[copy(dst[k][:], b):]
+			i++
+		}
+	}
+	return k
 }
 
 // Findings answers the session's findings in order; past 1,000 they are only
@@ -212,5 +291,8 @@ func (s *Store) Rows(session, from int, dst []Row) int {
 func (s *Store) Findings(session int) []inspect.Finding {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.sessions[session].findings)
+	if n := s.shelf.get(session); n != nil {
+		return slices.Clone(n.findings)
+	}
+	return nil
 }

@@ -183,8 +183,10 @@ func TestStoreAnswersWhatInspectionSaid(t *testing.T) {
 			if p := s.Progress(); !p.Done || p.Err != nil || p.Read != p.Size || p.Size == 0 {
 				t.Fatalf("progress %+v", p)
 			}
-			if size > 50_000 && len(s.windows.at) != 2 {
-				t.Errorf("windows of %d directions are kept", len(s.windows.at))
+			for d := range 2 {
+				if n := s.windowsOf(0, inspect.Dir(d)); size > 50_000 && n == 0 {
+					t.Errorf("no windows of the direction %v are kept", inspect.Dir(d))
+				}
 			}
 			checkFrames(t, s, want)
 			for _, i := range r.Perm(len(want.messages))[:8] {
@@ -466,23 +468,9 @@ func TestStoreOfNoRecording(t *testing.T) {
 	}
 }
 
-func TestWindowsStayBounded(t *testing.T) {
-	ws := newWindows()
-	k := windowKey{1, inspect.ToClient}
-	full := make([]byte, 32<<10)
-	for n := uint64(1); n <= 5000; n++ {
-		ws.passed(k, n, windowEvery, func() []byte { return full })
-		if ws.held > windowsHold {
-			t.Fatalf("%d bytes are held", ws.held)
-		}
-	}
-	if ws.every == windowEvery {
-		t.Error("nothing was thinned")
-	}
-	if w, ok := ws.before(k, 2001); !ok || w.n > 2000 || w.n < 1990 {
-		t.Errorf("before frame 2001 stands %d, %v", w.n, ok)
-	}
-	if _, ok := ws.before(k, 1); ok {
-		t.Error("nothing stands before frame 1")
-	}
+// windowsOf is how many windows of a direction are kept.
+func (s *Store) windowsOf(session int, d inspect.Dir) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shelf.get(session).windows[d].n
 }

@@ -1,84 +1,92 @@
 package record
 
 import (
-	"sort"
+	"encoding/binary"
 
 	"github.com/wsproxy/wsproxy/inspect"
 )
 
-// Bounds on the inflate windows that are kept: one after so many inflated bytes
-// of a direction, and so many bytes of them in all. To begin a message costs as
-// much as to inflate a few KiB, so that small ones count for more than they are.
+// Inflate windows are kept: one after so many inflated bytes of a direction. To
+// begin a message costs as much as to inflate a few KiB, so that small ones
+// count for more than they are.
 const (
 	windowEvery = 2 << 20
 	messageCost = 4 << 10
-	windowsHold = 64 << 20
 )
 
-type windowKey struct {
-	session int
-	dir     inspect.Dir
+// windows are the places in a compressed direction from which inflating can
+// begin. In the index one has 16 bytes, and what it points to:
+//
+//	0 frame number  4 place of the window  8 its length
+type windows struct {
+	list
+	since int64 // inflated since the last one
 }
+
+const windowSize = 16
+
+func newWindows() windows { return windows{list: list{size: windowSize}} }
 
 // window is what an inflater needs to go on behind frame n.
 type window struct {
-	n uint64
-	w []byte
+	n  uint64
+	at place
+	of int // bytes
 }
 
-// windows are the places in compressed directions from which inflating can
-// begin. When they become too many, every other one goes and new ones are kept
-// half as often.
-type windows struct {
-	every, held int64
-	since       map[windowKey]int64 // inflated since the last one
-	at          map[windowKey][]window
-}
-
-func newWindows() windows {
-	return windows{every: windowEvery, since: map[windowKey]int64{}, at: map[windowKey][]window{}}
+func getWindow(b []byte) window {
+	le := binary.LittleEndian
+	return window{uint64(le.Uint32(b)), place(le.Uint32(b[4:])), int(le.Uint32(b[8:]))}
 }
 
 // passed says that a message of size inflated bytes ended with frame n.
-func (ws *windows) passed(k windowKey, n uint64, size int64, take func() []byte) {
-	ws.since[k] += size + messageCost
-	if ws.since[k] < ws.every {
+func (ws *windows) passed(p *pages, n uint64, size int64, take func() []byte) {
+	if ws.since += size + messageCost; ws.since < windowEvery {
 		return
 	}
-	ws.since[k] = 0
+	ws.since = 0
 	w := take()
 	if w == nil {
 		return // the direction has no window that goes on
 	}
-	ws.at[k] = append(ws.at[k], window{n, w})
-	if ws.held += int64(len(w)); ws.held > windowsHold {
-		ws.thin()
-	}
-}
-
-func (ws *windows) thin() {
-	ws.every *= 2
-	ws.held = 0
-	for k, all := range ws.at {
-		kept := all[:0]
-		for i, w := range all {
-			if i%2 == 1 {
-				kept = append(kept, w)
-				ws.held += int64(len(w.w))
-			}
-		}
-		clear(all[len(kept):])
-		ws.at[k] = kept
-	}
+	var b [windowSize]byte
+	le := binary.LittleEndian
+	le.PutUint32(b[:], uint32(n))
+	le.PutUint32(b[4:], uint32(p.store(w)))
+	le.PutUint32(b[8:], uint32(len(w)))
+	ws.add(p, b[:])
 }
 
 // before is the last place in front of frame n; ok is false if only the
 // beginning is.
-func (ws *windows) before(k windowKey, n uint64) (w window, ok bool) {
-	all := ws.at[k]
-	i := sort.Search(len(all), func(i int) bool { return all[i].n >= n })
-	if i == 0 {
+func (ws *windows) before(p *pages, n uint64) (w window, ok bool) {
+	i := ws.search(p, func(b []byte) bool { return getWindow(b).n >= n })
+	if i == ws.first {
 		return window{}, false
 	}
-	return all[i-1], true
+	return getWindow(ws.at(p, i-1)), true
+}
+
+// trim lets go of the places in front of frame n but the last.
+func (ws *windows) trim(p *pages, n uint64) {
+	i := ws.search(p, func(b []byte) bool { return getWindow(b).n >= n }) - 1
+	for k := ws.first; k < i; k++ {
+		w := getWindow(ws.at(p, k))
+		p.drop(w.at, w.of)
+	}
+	ws.list.trim(p, i)
+}
+
+func (ws *windows) drop(p *pages) {
+	for k := ws.first; k < ws.n; k++ {
+		w := getWindow(ws.at(p, k))
+		p.drop(w.at, w.of)
+	}
+	ws.list.drop(p)
+}
+
+// windowKey is a direction of a session.
+type windowKey struct {
+	session int
+	dir     inspect.Dir
 }

@@ -31,6 +31,10 @@ type Options struct {
 	// OnStop, if set, is called once by the writing goroutine when the
 	// recording ends early: the disk is full.
 	OnStop func(why string)
+
+	// OnLess, if set, is called by the writing goroutine when a temporary
+	// recording shortens the first frame, and when it drops the first bytes.
+	OnLess func(Status)
 }
 
 // queueLimit is how many bytes wait for the disk before a recording that was
@@ -47,7 +51,8 @@ type Status struct {
 	Bytes   int64  // in the file, with what waits in its buffer
 	Packets int64  // in the file
 	Behind  int64  // bytes that wait for the writer
-	Dropped int64  // bytes of traffic that a temporary recording left out
+	Snapped int64  // bytes of long frames that a temporary recording left out
+	Dropped int64  // bytes of traffic that it left out besides
 	Waiting bool   // the traffic waits for the disk
 	Stopped string // why it ended early; empty: it did not
 	Err     error  // the fault behind Stopped, if it was one
@@ -59,6 +64,7 @@ type Status struct {
 type Writer struct {
 	options Options
 	out     *section      // the writing goroutine's, but for out.out.n and abandon
+	told    [2]bool       // the writing goroutine's: see tell
 	done    chan struct{} // closed by the writing goroutine when it returns
 
 	mu       sync.Mutex
@@ -69,7 +75,7 @@ type Writer struct {
 	closing  bool
 	released bool // nothing waits for the disk any more
 	status   Status
-	lossy    map[legDir]bool // a temporary recording left bytes out, up to the next frame boundary
+	thin     map[legDir]*thinned // directions of a temporary recording of which bytes are left out
 	watchers []chan struct{}
 	closed   bool // the goroutine has returned
 	closeErr error
@@ -87,10 +93,14 @@ type batch struct {
 	data []byte // of all chunks, one behind the other
 }
 
+// size is about how many bytes of memory the batch takes.
+func (b *batch) size() int { return len(b.data) + opSize*len(b.ops) }
+
 // full says that there is no room for n bytes. One chunk always has room.
-func (b *batch) full(n int) bool {
-	return len(b.data) > 0 && len(b.data)+n+opSize*len(b.ops) > queueLimit
-}
+func (b *batch) full(n int) bool { return len(b.ops) > 0 && b.size()+n > queueLimit }
+
+// pressed says that less is to be taken than n bytes.
+func (b *batch) pressed(n int) bool { return b.size() > snapFrom || b.full(n) }
 
 // op is one call of the sink. Chunks are nearly all of them, so it is no larger
 // than they need.
@@ -100,6 +110,7 @@ type op struct {
 	dir      inspect.Dir
 	whole    bool
 	boundary uint32
+	gap      uint32 // bytes behind these that are left out
 	conn     inspect.ConnID
 	time     int64 // Unix time in nanoseconds
 	off      int64
@@ -112,6 +123,7 @@ type otherOp struct {
 	info  inspect.ConnInfo
 	note  inspect.Note
 	ended inspect.Ended
+	lost  bool // bytes before the end were left out
 }
 
 // opSize is about what an op takes in memory; the queue's limit counts it.
@@ -119,7 +131,7 @@ const opSize = 64
 
 func (o *op) chunk(data []byte) inspect.Chunk {
 	return inspect.Chunk{Conn: o.conn, Leg: o.leg, Dir: o.dir, Time: time.Unix(0, o.time), Off: o.off,
-		Data: data[o.from : o.from+o.size], Boundary: int(o.boundary), Whole: o.whole}
+		Data: data[o.from : o.from+o.size], Gap: int64(o.gap), Boundary: int(o.boundary), Whole: o.whole}
 }
 
 type opKind uint8
@@ -142,7 +154,7 @@ func Create(o Options) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{options: o, out: out, done: make(chan struct{}), lossy: map[legDir]bool{}}
+	w := &Writer{options: o, out: out, done: make(chan struct{}), thin: map[legDir]*thinned{}}
 	w.more.L, w.room.L = &w.mu, &w.mu
 	w.status.Path = o.Path
 	w.status.Bytes = out.bytes()
@@ -304,31 +316,37 @@ func (w *Writer) Note(n inspect.Note) { w.put(op{kind: opNote, other: &otherOp{n
 func (w *Writer) End(e inspect.Ended) { w.put(op{kind: opEnd, other: &otherOp{ended: e}}, nil) }
 
 // Chunk records bytes. It copies them and returns, unless too much waits for the
-// disk: then a recording that was asked for waits, and a temporary one drops.
+// disk: then a recording that was asked for waits, and a temporary one takes less.
+// Of a chunk with a Gap a packet is written that is not whole.
 func (w *Writer) Chunk(c inspect.Chunk) {
 	w.put(op{kind: opChunk, leg: c.Leg, dir: c.Dir, whole: c.Whole, boundary: uint32(c.Boundary), conn: c.Conn,
-		time: c.Time.UnixNano(), off: c.Off, size: len(c.Data)}, c.Data)
+		time: c.Time.UnixNano(), off: c.Off, gap: uint32(c.Gap), size: len(c.Data)}, c.Data)
 }
 
 func (w *Writer) put(o op, data []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if o.kind == opChunk {
-		if w.options.Temporary {
-			if data = w.fit(&o, data); data == nil && o.size > 0 {
-				return
-			}
-		} else {
-			w.wait(len(data))
-			if w.released && w.queue.full(len(data)) {
-				w.status.Dropped += int64(len(data))
-				return
-			}
+	if o.kind == opChunk && !w.options.Temporary {
+		w.wait(len(data))
+		if w.released && w.queue.full(len(data)) {
+			w.status.Dropped += int64(len(data))
+			return
 		}
 	}
-	if w.closing || w.status.Stopped != "" {
-		return
+	switch {
+	case w.closing || w.status.Stopped != "":
+	case o.kind == opChunk && w.options.Temporary:
+		w.squeeze(o, data)
+	default:
+		if o.kind == opEnd {
+			o.other.lost = w.lost(&o.other.ended)
+		}
+		w.add(o, data)
 	}
+}
+
+// add puts something at the end of the queue.
+func (w *Writer) add(o op, data []byte) {
 	o.from, o.size = len(w.queue.data), len(data)
 	w.queue.data = append(w.queue.data, data...)
 	w.queue.ops = append(w.queue.ops, o)
@@ -343,27 +361,6 @@ func (w *Writer) wait(n int) {
 		w.status.Waiting = true
 		w.room.Wait()
 	}
-}
-
-// fit answers what of a chunk a temporary recording takes: all; nothing, with
-// the queue full; or the part from a frame boundary on, once there is room again.
-func (w *Writer) fit(o *op, data []byte) []byte {
-	key := legDir{o.conn, o.leg, o.dir}
-	full := w.queue.full(len(data))
-	if w.lossy[key] && !full && o.boundary > 0 {
-		skip := int(o.boundary - 1)
-		w.status.Dropped += int64(skip)
-		o.off += int64(skip)
-		o.boundary = 1
-		delete(w.lossy, key)
-		return data[skip:]
-	}
-	if full || w.lossy[key] {
-		w.lossy[key] = true
-		w.status.Dropped += int64(len(data))
-		return nil
-	}
-	return data
 }
 
 // run is the writing goroutine.
@@ -387,6 +384,7 @@ func (w *Writer) run(out *section) {
 		out.flush()
 		flushed = time.Now()
 		w.progress(out)
+		w.tell()
 		if out.err != nil {
 			w.stop(out, out.err.Error())
 		}
@@ -421,14 +419,14 @@ func (w *Writer) idle() bool {
 	return len(w.queue.ops) == 0
 }
 
-// forget lets go of the loss of directions that have ended.
+// forget lets go of what is known of directions that have ended.
 func (w *Writer) forget(ops []op) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range ops {
 		if ops[i].kind == opEnd {
 			e := &ops[i].other.ended
-			delete(w.lossy, legDir{e.Conn, e.Leg, e.Dir})
+			delete(w.thin, legDir{e.Conn, e.Leg, e.Dir})
 		}
 		ops[i] = op{} // no strings stay behind
 	}
@@ -444,6 +442,15 @@ func (w *Writer) progress(out *section) {
 		case c <- struct{}{}:
 		default:
 		}
+	}
+}
+
+// tell says, once of each, that frames are shortened and that bytes are dropped.
+func (w *Writer) tell() {
+	st := w.Status()
+	if w.options.OnLess != nil && (st.Snapped > 0 && !w.told[0] || st.Dropped > 0 && !w.told[1]) {
+		w.told = [2]bool{st.Snapped > 0, st.Dropped > 0}
+		w.options.OnLess(st)
 	}
 }
 

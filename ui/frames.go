@@ -16,7 +16,8 @@ type frames struct {
 	list
 	session int // in the store; -1: none
 	places  map[int]place
-	frames  int // of the session
+	frames  int // of the session, that are left
+	gone    int // before them: a temporary recording has written over them
 	closed  bool
 
 	rows  []record.Row // those in sight, from first on
@@ -28,7 +29,7 @@ type frames struct {
 }
 
 // place is where one was in a session's list.
-type place struct{ cursor, top int }
+type place struct{ cursor, top, gone int }
 
 // open goes to another session, to where one was in it before.
 func (f *frames) open(session int) {
@@ -36,16 +37,22 @@ func (f *frames) open(session int) {
 		f.places = map[int]place{}
 	}
 	if f.session >= 0 {
-		f.places[f.session] = place{f.cursor, f.top}
+		f.places[f.session] = place{f.cursor, f.top, f.gone}
 	}
 	p := f.places[session]
-	f.session, f.cursor, f.top = session, p.cursor, p.top
+	f.session, f.cursor, f.top, f.gone = session, p.cursor, p.top, p.gone
 	f.n = max(f.n, p.cursor+1) // until update knows
 }
 
 // update takes what is new in the session.
 func (f *frames) update(src source, s *record.Session) {
-	f.frames = src.Len(f.session)
+	if gone := src.First(f.session); gone != f.gone { // the cursor stays where it was, or goes to the oldest that is left
+		by := gone - f.gone
+		if f.gone = gone; f.cursor > 0 {
+			f.cursor, f.top = max(f.cursor-by, 1), max(f.top-by, 0)
+		}
+	}
+	f.frames = src.Len(f.session) - f.gone
 	f.closed = s.Closed != nil || s.Kind != record.WebSocket
 	f.n = 1 + f.frames
 	if f.closed {
@@ -71,7 +78,7 @@ func (f *frames) load(src source) {
 		f.rows = make([]record.Row, want)
 	}
 	f.rows = f.rows[:want]
-	f.rows = f.rows[:src.Rows(f.session, f.first, f.rows)]
+	f.rows = f.rows[:src.Rows(f.session, f.gone+f.first, f.rows)]
 }
 
 // entry says what a row of the list is.
@@ -302,6 +309,9 @@ func (v *view) frameRow(i int, s *record.Session) frameRow {
 	case entryOpen:
 		x.time = s.Opened
 		x.summary = span{openSummary(s), plain}
+		if f.gone > 0 {
+			x.summary.text = fmt.Sprintf("(frames 1 to %d were written over) ", f.gone) + x.summary.text
+		}
 		if m, ok := f.marks[0]; ok {
 			x.mark = &m
 		}

@@ -47,6 +47,7 @@ func bindings() []binding {
 		{[]string{"/"}, "/", "search", "search the session's messages", inPanes, nil, (*view).askSearch},
 		{[]string{"n"}, "n", "next", "the next message that was searched for", inPanes, hasSearch, (*view).searchNext},
 		{[]string{"N"}, "N", "previous", "the one before", inPanes, hasSearch, (*view).searchPrevious},
+		{[]string{"w"}, "w", "save", "save what the recording holds as a file", inPanes, canSave, (*view).askSave},
 		{[]string{"H"}, "H", "HTTP", "show or hide plain HTTP exchanges", inPanes, nil, (*view).toggleExchanges},
 		{[]string{"Tab"}, "tab", "pane", "the next pane", inPanes, nil, (*view).nextPane},
 		{[]string{"Backtab"}, "shift-tab", "", "the pane before", inPanes, nil, (*view).previousPane},

@@ -195,22 +195,26 @@ func (m *maker) body(b *inspect.Payload, head *inspect.Head) {
 		m.say(dim, "(no body)")
 		return
 	}
-	kind := ""
+	kind, data := "", b.Data
+	cut := int64(len(b.Data)) < b.Size
 	if head != nil {
 		kind = head.Get("Content-Type")
 		if enc := head.Get("Content-Encoding"); enc != "" {
 			kind += ", encoded as " + enc
+			if plain, whole, ok := decoded(data, enc); ok {
+				data, cut = plain, cut || !whole
+				kind += ", shown decoded"
+			}
 		}
 	}
 	m.say(dim, "%s  %s", bytesOf(b.Size), visible(kind))
-	cut := int64(len(b.Data)) < b.Size
 	switch {
-	case looksJSON(b.Data, cut):
-		m.json(b.Data)
-	case strings.IndexByte(string(b.Data), 0) < 0 && mostlyText(b.Data):
-		m.text(b.Data)
+	case looksJSON(data, cut):
+		m.json(data)
+	case strings.IndexByte(string(data), 0) < 0 && mostlyText(data):
+		m.text(data)
 	default:
-		m.dump(b.Data)
+		m.dump(data)
 	}
 	if cut {
 		m.say(odd, "… %s more; the first %s are shown", bytesOf(b.Size-int64(len(b.Data))), bytesOf(int64(len(b.Data))))
@@ -305,9 +309,15 @@ func (m *maker) peer() {
 	if t := s.Conn.ClientTLS; t != nil {
 		m.field("TLS", "%s", tlsText(t))
 	}
+	if s.Conn.Via != "" {
+		m.field("via", "%s", visible(s.Conn.Via))
+	}
 	p := s.Peer
 	if p == nil {
 		return
+	}
+	if p.Proxy != "" {
+		m.field("proxy", "%s", visible(p.Proxy))
 	}
 	switch {
 	case p.Error != "":

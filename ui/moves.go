@@ -58,6 +58,8 @@ func (v *view) back() {
 	case v.search.cancel != nil:
 		v.stopSearch()
 		v.said = "the search was stopped"
+	case v.saving.cancel != nil && v.pressed == "Esc":
+		v.stopSaving()
 	case v.alone:
 		v.alone = false
 	case v.focus != onSessions:

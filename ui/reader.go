@@ -15,8 +15,10 @@ type source interface {
 	Version() uint64
 	Progress() record.Progress
 	Sessions() int
+	FirstSession() int
 	Session(i int) record.Session
 	Len(session int) int
+	First(session int) int
 	Rows(session, from int, dst []record.Row) int
 	Frame(r record.Row, most int) (record.Frame, error)
 	Message(r record.Row, most int) (record.Message, error)

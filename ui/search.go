@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/gdamore/tcell/v2"
-	"github.com/rivo/tview"
 	"github.com/wsproxy/wsproxy/record"
 )
 
@@ -23,15 +21,7 @@ const searchBytes = 16 << 20
 
 // askSearch opens the prompt in the bottom line.
 func (v *view) askSearch() {
-	p := tview.NewInputField().SetLabel("/").SetFieldStyle(v.palette[plain]).SetLabelStyle(v.palette[strong])
-	p.SetBackgroundColor(tcell.ColorDefault)
-	p.SetDoneFunc(func(k tcell.Key) {
-		text := p.GetText()
-		v.prompt = nil
-		v.screen.HideCursor()
-		if k != tcell.KeyEnter {
-			return
-		}
+	v.askFor("/", "", func(text string) {
 		if text != "" {
 			v.search.text, v.search.filter = text, record.Text(text)
 		}
@@ -39,8 +29,6 @@ func (v *view) askSearch() {
 			v.searchNext()
 		}
 	})
-	p.Focus(func(tview.Primitive) {})
-	v.prompt = p
 }
 
 func (v *view) searchNext()     { v.find(false) }
@@ -60,7 +48,7 @@ func (v *view) find(backwards bool) {
 	s.cancel = cancel
 	s.words = fmt.Sprintf("searching for %q … (Esc stops)", s.text)
 	v.follow = false
-	q := query{source: v.source, filter: s.filter, session: f.session, backwards: backwards, at: f.cursor, frames: f.frames}
+	q := query{source: v.source, filter: s.filter, session: f.session, backwards: backwards, at: f.cursor, frames: f.frames, gone: f.gone}
 	number := s.number
 	v.start(func(context.Context) {
 		row, ok, err := q.run(ctx)
@@ -90,7 +78,7 @@ func (v *view) found(q *query, row record.Row, ok bool, err error) {
 	case !ok:
 		v.said = fmt.Sprintf("no message after this one has %q", v.search.text)
 	default:
-		i := int(row.N())
+		i := max(int(row.N())-v.frames.gone, 1)
 		v.frames.n = max(v.frames.n, i+1)
 		v.frames.to(i)
 		v.tab, v.jump = 0, true
@@ -106,6 +94,7 @@ type query struct {
 	backwards bool
 	at        int
 	frames    int
+	gone      int // before the first frame
 }
 
 func (q *query) run(ctx context.Context) (r record.Row, ok bool, err error) {
@@ -119,7 +108,7 @@ func (q *query) run(ctx context.Context) (r record.Row, ok bool, err error) {
 		from, include = q.frames, q.backwards
 	}
 	var row [1]record.Row
-	if q.source.Rows(q.session, from-1, row[:]) == 0 {
+	if q.source.Rows(q.session, q.gone+from-1, row[:]) == 0 {
 		return r, false, nil
 	}
 	if include { // Find leaves out the row it starts from

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gdamore/tcell/v2"
@@ -15,6 +16,8 @@ type sessions struct {
 	list
 	all       bool  // exchanges are shown too
 	seen      int   // of the store's
+	base      int   // the first of them that is not forgotten
+	gone      int   // those in upgrades that are
 	upgrades  []int // indices in the store of those that are no exchanges
 	exchanges int
 	open      map[int]bool
@@ -35,17 +38,36 @@ func (s *sessions) update(src source) {
 		s.open[s.seen] = true
 		s.upgrades = append(s.upgrades, s.seen)
 	}
+	s.forget(src.FirstSession())
 	for i := range s.open {
-		if x := src.Session(i); x.Closed != nil || x.Kind == record.Refused {
+		if x := src.Session(i); x.Forgotten || x.Closed != nil || x.Kind == record.Refused {
 			delete(s.open, i)
 			s.ended++
 		}
 	}
 }
 
+// forget leaves out the sessions that a temporary recording has written over.
+func (s *sessions) forget(base int) {
+	if base <= s.base {
+		return
+	}
+	n := 0
+	for n < len(s.upgrades) && s.upgrades[n] < base {
+		n++
+	}
+	s.upgrades = slices.Clone(s.upgrades[n:])
+	s.gone += n
+	if s.all {
+		n = base - s.base
+	}
+	s.base = base
+	s.cursor, s.top = max(s.cursor-n, 0), max(s.top-n, 0)
+}
+
 func (s *sessions) rows() int {
 	if s.all {
-		return s.seen
+		return s.seen - s.base
 	}
 	return len(s.upgrades)
 }
@@ -53,9 +75,17 @@ func (s *sessions) rows() int {
 // at is the store's index of a row.
 func (s *sessions) at(row int) int {
 	if s.all {
-		return row
+		return s.base + row
 	}
 	return s.upgrades[row]
+}
+
+// number is what a row is called: it stays when those before it are forgotten.
+func (s *sessions) number(row int) int {
+	if s.all {
+		return s.base + row + 1
+	}
+	return s.gone + row + 1
 }
 
 // selected is the store's index of the row under the cursor; -1 if there is none.
@@ -102,6 +132,10 @@ func sessionMark(s *record.Session) span {
 // sessionWord is how a session ended, in a word or three.
 func sessionWord(s *record.Session) span {
 	switch {
+	case s.Kind == record.Exchange && s.Conn.Opaque && s.Exchange.Error == "":
+		return span{"tunnel", plain}
+	case s.Kind == record.Exchange && s.Conn.Opaque:
+		return span{"failed", bad}
 	case s.Kind == record.Exchange && s.Exchange.Response == nil:
 		return span{"no answer", bad}
 	case s.Kind == record.Exchange:
@@ -135,10 +169,14 @@ func sessionPath(s *record.Session) string {
 // drawSession draws one session into a row of its pane.
 func (v *view) drawSession(screen tcell.Screen, r rect, s *record.Session, n int, style func(role) tcell.Style) {
 	mark := sessionMark(s)
-	digits := len(fmt.Sprint(v.sessions.rows()))
+	digits := len(fmt.Sprint(v.sessions.number(v.sessions.rows() - 1)))
 	x := r.x + 1
 	x += put(screen, rect{x, r.y, 2, 1}, mark.text+" ", style(mark.role))
 	x += put(screen, rect{x, r.y, r.x + r.w - x, 1}, fmt.Sprintf("%*d ", digits, n), style(dim))
+	if s.Forgotten {
+		put(screen, rect{x, r.y, r.x + r.w - x, 1}, "(written over)", style(dim))
+		return
+	}
 	var tail []span
 	room := r.x + r.w - x
 	if s.Findings > 0 {
@@ -199,7 +237,7 @@ func (v *view) drawSessions(screen tcell.Screen, r rect) {
 		x := v.source.Session(s.at(row))
 		line := rect{body.x, body.y + i, body.w, 1}
 		style := v.rowStyle(screen, line, row == s.cursor, v.focus == onSessions)
-		v.drawSession(screen, line, &x, row+1, style)
+		v.drawSession(screen, line, &x, s.number(row), style)
 	}
 	if s.n == 0 && body.h > 0 {
 		put(screen, rect{body.x + 1, body.y, body.w - 1, 1}, v.waiting(), v.palette[dim])

@@ -158,6 +158,11 @@ func TestPeer(t *testing.T) {
 	m = maker{session: record.Session{Peer: &inspect.PeerNote{Addr: "example:443", Error: "connection refused"}}}
 	m.peer()
 	wants(t, m.lines[0].String(), "example:443: connection refused")
+	m = maker{session: record.Session{Conn: inspect.ConnInfo{Via: "CONNECT example:443"}, Peer: &inspect.PeerNote{Addr: "example:443", Proxy: "http://proxy:3128"}}}
+	m.width = 200
+	m.peer()
+	wants(t, m.lines[0].String(), "CONNECT example:443")
+	wants(t, m.lines[1].String(), "http://proxy:3128")
 }
 
 // Columns go, the least important first, until a summary has room.

@@ -42,6 +42,11 @@ type Options struct {
 	// as they take. May be nil.
 	Aside <-chan func()
 
+	// Save, if set, saves what the recording holds as a file and says so in a
+	// sentence. It is called by a goroutine of Run, with what is to be told of its
+	// progress, and ends with ctx.
+	Save func(ctx context.Context, path string, progress func(read, total int64)) (string, error)
+
 	Exchanges bool         // plain HTTP exchanges are shown from the start
 	Screen    tcell.Screen // not initialised; nil: the terminal
 }

@@ -53,6 +53,7 @@ type view struct {
 	helpAt   int
 	prompt   *tview.InputField
 	search   search
+	saving   saving
 	said     string // in the bottom line, until the next key
 	pressed  string // the key being handled
 	begun    bool
@@ -180,7 +181,7 @@ func (v *view) ask(x *record.Session, w int) {
 // want is the page that belongs to what is selected.
 func (v *view) want(x *record.Session, w int) want {
 	f := &v.frames
-	out := want{session: f.session, entry: f.entry(f.cursor), tab: v.tab, width: w, search: v.search.text, frames: f.frames, found: x.Findings, closed: f.closed}
+	out := want{session: f.session, entry: f.entry(f.cursor), tab: v.tab, width: w, search: v.search.text, frames: f.gone + f.frames, found: x.Findings, closed: f.closed}
 	if v.tab != 0 || out.entry != entryFrame {
 		out.search = ""
 	}
@@ -188,7 +189,7 @@ func (v *view) want(x *record.Session, w int) want {
 		row, ok := f.row(f.cursor)
 		if !ok {
 			var one [1]record.Row
-			v.source.Rows(f.session, f.cursor-1, one[:])
+			v.source.Rows(f.session, f.gone+f.cursor-1, one[:])
 			row = one[0]
 		}
 		out.row = row
@@ -271,6 +272,9 @@ func (v *view) drawBottom(screen tcell.Screen, r rect) {
 		return
 	}
 	said := v.said
+	if v.saving.cancel != nil {
+		said = v.saving.words
+	}
 	if v.search.cancel != nil {
 		said = v.search.words
 	}

@@ -34,7 +34,8 @@ target of one of them. A run with --record FILE is shown by wsproxy show --follo
 				lowerPriority() // who looks on does not slow what is looked at
 			}
 			v := &view{flags: o, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), path: t.Path,
-				live: func() <-chan struct{} { return record.Poll(cmd.Context(), t.Path) }, options: ui.Options{Title: inspect.Visible([]byte(t.Title), 0) + " (attached)"}}
+				live:    func() <-chan struct{} { return record.Poll(cmd.Context(), t.Path) },
+				options: ui.Options{Title: inspect.Visible([]byte(t.Title), 0) + " (attached)", Save: saveFrom(t.Path)}}
 			err = v.watch(cmd.Context(), cmd.Context())
 			v.summary(cmd.ErrOrStderr())
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -135,4 +136,19 @@ func (f *rootFlags) open() ([]net.Listener, error) {
 		}
 	}
 	return all, nil
+}
+
+// takesSOCKS says that a listener is one of --socks.
+func (p *proxying) takesSOCKS(l net.Listener) bool {
+	return slices.Index(p.listeners, l) >= len(p.listeners)-len(p.flags.socks)
+}
+
+// exposed warns of a forward proxy that other machines can use.
+func (p *proxying) exposed() (warnings []string) {
+	for _, l := range p.listeners {
+		if p.flags.forward != nil && !loopback(l.Addr()) {
+			warnings = append(warnings, "other machines can use the proxy at "+l.Addr().String())
+		}
+	}
+	return warnings
 }

@@ -62,6 +62,7 @@ type hello struct {
 	Open      string    `json:"open,omitempty"`
 	NoColor   bool      `json:"no_color,omitempty"`
 	Exchanges bool      `json:"exchanges,omitempty"`
+	Save      bool      `json:"save,omitempty"` // the recording is a temporary one, which can be saved
 	Status    ui.Status `json:"status"`
 }
 

@@ -21,7 +21,8 @@ type recording struct {
 
 func openRecording(f rootFlags, keep int64, title string, n *notices) (*recording, error) {
 	o := record.Options{Path: f.record, Force: f.force, Append: f.append, Version: version,
-		OnStop: func(why string) { n.logf("warning: the recording stops here, the traffic goes on: %s", why) }}
+		OnStop: func(why string) { n.logf("warning: the recording stops here, the traffic goes on: %s", why) },
+		OnLess: func(st record.Status) { n.logf("warning: %s", less(st)) }}
 	r := &recording{path: f.record}
 	if f.record == "" {
 		dir, err := temporaryDir()
@@ -110,6 +111,9 @@ func (r *recording) farewell(stderr io.Writer, quiet bool) {
 	if st := r.writer.Status(); st.Stopped != "" {
 		fmt.Fprintf(stderr, "wsproxy: warning: the recording is not whole, it stopped early: %s\n", st.Stopped)
 	}
+	if st := r.writer.Status(); !quiet && st.Snapped+st.Dropped > 0 {
+		fmt.Fprintf(stderr, "wsproxy: warning: the traffic was faster than the disk: %s\n", leftOut(st))
+	}
 	if r.temporary {
 		_ = record.RemoveTemporary(r.path) // what cannot be removed is named at the next start
 		if !quiet {
@@ -120,6 +124,37 @@ func (r *recording) farewell(stderr io.Writer, quiet bool) {
 	if !quiet {
 		fmt.Fprintf(stderr, "recorded to %s; look again: wsproxy show %s\n", r.path, shellWord(r.path))
 	}
+}
+
+// less says that the recording begins to take less than all.
+func less(st record.Status) string {
+	if st.Dropped > 0 {
+		return "the traffic is faster than the disk: some of it is not recorded (--record FILE makes it wait instead)"
+	}
+	return "the traffic is faster than the disk: of long frames only the first KiB is recorded (--record FILE makes it wait instead)"
+}
+
+// leftOut says how much a recording has left out.
+func leftOut(st record.Status) string {
+	var all []string
+	if st.Snapped > 0 {
+		all = append(all, size(st.Snapped)+" of long frames")
+	}
+	if st.Dropped > 0 {
+		all = append(all, size(st.Dropped)+" of the traffic")
+	}
+	return strings.Join(all, " and ") + " not recorded"
+}
+
+// size is a number of bytes for people.
+func size(n int64) string {
+	switch {
+	case n >= 10<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 10<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 // shellWord quotes a file name for a POSIX shell where it needs to be.

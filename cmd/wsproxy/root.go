@@ -81,7 +81,9 @@ shows each frame. TARGET is the server's URL: ws, wss, http or https. What passe
 is recorded as pcapng, which Wireshark opens and wsproxy show reads.
 
 A TARGET of tcp:// makes a bridge: clients speak WebSocket, the server gets the
-bytes in their messages. With --listen tcp:// it is the other way round.`,
+bytes in their messages. With --listen tcp:// it is the other way round. unix:/path
+is a bridge too, and ws+unix:/path a server of WebSockets, behind a Unix socket; both
+can be listened on.`,
 		Example: `  wsproxy ws://localhost:3000
   wsproxy --listen 127.0.0.1:9001 --plain --record a.pcapng ws://127.0.0.1:9000
   wsproxy --header 'Authorization: Bearer x' wss://api.example.com/v1
@@ -111,7 +113,7 @@ bytes in their messages. With --listen tcp:// it is the other way round.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), explainCmd(), demoCmd(), caCmd(), versionCmd(), screenCmd(), filterHelp())
+	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), exportCmd(), explainCmd(), demoCmd(), caCmd(), versionCmd(), screenCmd(), filterHelp())
 	return cmd
 }
 
@@ -139,7 +141,7 @@ func (f *rootFlags) registerRequests(cmd *cobra.Command) {
 func (f *rootFlags) registerRun(cmd *cobra.Command) {
 	f.output.register(cmd)
 	s := cmd.Flags()
-	s.StringArrayVar(&f.listen, "listen", nil, "`[scheme://]host:port` to listen on, repeatable; https:// with TLS, tcp:// without WebSocket; port 0 takes a free one (default: port 8080 or the next free one, on 127.0.0.1 and ::1)")
+	s.StringArrayVar(&f.listen, "listen", nil, "`[scheme://]host:port` to listen on, repeatable; https:// with TLS, tcp:// without WebSocket, ws+unix:/path or unix:/path on a Unix socket; port 0 takes a free one (default: port 8080 or the next free one, on 127.0.0.1 and ::1)")
 	s.StringVar(&f.record, "record", "", "record everything to `FILE` (pcapng); without it a temporary recording is kept until the end")
 	s.BoolVar(&f.force, "force", false, "overwrite the --record file")
 	s.BoolVar(&f.append, "append", false, "add to the --record file")

@@ -82,8 +82,9 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 	if err != nil {
 		return nil, err
 	}
+	to, socket := reached(target)
 	c := proxy.Config{
-		Target: target, Forward: f.forward, Upstream: upstream, FromTCP: raw, ConnectTo: f.connectTo, Header: headers,
+		Unix: socket, Target: to, Forward: f.forward, Upstream: upstream, FromTCP: raw, ConnectTo: f.connectTo, Header: headers,
 		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
 		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, MaxConns: maxConns(), Logf: p.notices.logf,
 	}
@@ -224,10 +225,16 @@ func (p *proxying) s() string {
 // at is what to connect to.
 func (p *proxying) at(l net.Listener) string {
 	switch {
+	case l.Addr().Network() == "unix" && p.raw:
+		return "unix:" + l.Addr().String()
+	case l.Addr().Network() == "unix":
+		return "ws+unix:" + l.Addr().String()
 	case p.raw:
 		return "tcp://" + l.Addr().String()
-	case p.target != nil && p.target.Scheme == "tcp":
+	case p.target != nil && (p.target.Scheme == "tcp" || p.target.Scheme == "unix"):
 		return "ws" + p.s() + "://" + l.Addr().String()
+	case p.takesSOCKS(l):
+		return "socks5h://" + l.Addr().String()
 	case p.door:
 		return "https://" + l.Addr().String()
 	}
@@ -241,6 +248,9 @@ func (p *proxying) view() *view {
 		v.path, v.live, v.pulse = p.recording.path, p.recording.writer.Watch, p.pulse
 	}
 	v.options = ui.Options{Title: p.title(), Status: p.status}
+	if p.recording != nil && p.recording.temporary {
+		v.options.Save = saveFrom(p.recording.path)
+	}
 	if p.target == nil {
 		v.options.Open = "set HTTP_PROXY and HTTPS_PROXY to http://" + reachable(p.listeners[0].Addr())
 	} else if s := p.target.Scheme; s == "http" || s == "https" {
@@ -259,12 +269,12 @@ func (p *proxying) goal() string {
 	if p.target == nil {
 		return "wherever clients ask (forward proxy)"
 	}
-	return p.target.String()
+	return shown(p.target)
 }
 
 // status is what the screen says of the proxy and its recording.
 func (p *proxying) status() ui.Status {
-	st := ui.Status{Bytes: p.server.Stats().Bytes}
+	st := ui.Status{Bytes: p.server.Stats().Bytes, Warnings: p.exposed()}
 	if p.flags.insecure {
 		st.Warnings = append(st.Warnings, "certificate not verified (--insecure)")
 	}
@@ -282,8 +292,8 @@ func (p *proxying) status() ui.Status {
 	case r.Waiting:
 		st.Warnings = append(st.Warnings, "the traffic waits for the disk")
 	}
-	if r.Dropped > 0 {
-		st.Warnings = append(st.Warnings, fmt.Sprintf("%d bytes were not recorded", r.Dropped))
+	if r.Snapped+r.Dropped > 0 {
+		st.Warnings = append(st.Warnings, "faster than the disk: "+leftOut(r))
 	}
 	return st
 }

@@ -14,6 +14,12 @@ func parseTarget(s string) (*url.URL, error) {
 	if st, err := os.Stat(s); err == nil && !st.IsDir() {
 		return nil, usagef("wsproxy show "+s, "%s is a file, not the URL of a server", s)
 	}
+	if path, ok := strings.CutPrefix(s, "unix:"); ok {
+		return unixTarget("unix", s, path)
+	}
+	if path, ok := strings.CutPrefix(s, "ws+unix:"); ok {
+		return unixTarget("ws+unix", s, path)
+	}
 	if !strings.Contains(s, "://") {
 		if host, port, err := net.SplitHostPort(strings.SplitN(s, "/", 2)[0]); err == nil && port != "" {
 			if host == "" {
@@ -35,10 +41,8 @@ func parseTarget(s string) (*url.URL, error) {
 		if u.Port() == "" || u.Path != "" && u.Path != "/" {
 			return nil, usagef("wsproxy tcp://localhost:5900", "a target of tcp:// is a host and a port")
 		}
-	case "unix", "ws+unix":
-		return nil, usagef("", "%s:// targets are not supported yet; ws, wss, http, https and tcp are", u.Scheme)
 	default:
-		return nil, usagef("", "a target's scheme is ws, wss, http, https or tcp, not %q", u.Scheme)
+		return nil, usagef("", "a target's scheme is ws, wss, http, https, tcp, unix or ws+unix, not %q", u.Scheme)
 	}
 	if u.Hostname() == "" {
 		return nil, usagef("a target looks like ws://localhost:3000", "the target %q names no host", s)
@@ -50,6 +54,39 @@ func parseTarget(s string) (*url.URL, error) {
 		return nil, usagef("--header 'Authorization: Basic …' sends credentials", "a target takes no user and password")
 	}
 	return u, nil
+}
+
+// unixTarget reads unix:/run/x.sock, or ws+unix:/run/x.sock:/path of a request there.
+func unixTarget(scheme, whole, rest string) (*url.URL, error) {
+	rest = strings.TrimPrefix(rest, "//")
+	path, request, ok := strings.Cut(rest, ":")
+	if !strings.HasPrefix(path, "/") || ok && (scheme == "unix" || !strings.HasPrefix(request, "/")) {
+		return nil, usagef("unix:/run/app.sock, or ws+unix:/run/app.sock:/chat with the path of the request", "%q names no socket by its whole path", whole)
+	}
+	return &url.URL{Scheme: scheme, Path: path, RawFragment: request, Fragment: request}, nil
+}
+
+// reached is how a target is reached: as a URL for the proxy, and the path of the
+// socket, if it is behind one.
+func reached(u *url.URL) (target *url.URL, socket string) {
+	switch {
+	case u == nil || u.Scheme != "unix" && u.Scheme != "ws+unix":
+		return u, ""
+	case u.Scheme == "unix":
+		return &url.URL{Scheme: "unix", Path: u.Path}, u.Path
+	}
+	return &url.URL{Scheme: "ws", Host: "localhost", Path: u.Fragment}, u.Path
+}
+
+// shown is a target as it was written.
+func shown(u *url.URL) string {
+	switch {
+	case u.Scheme != "unix" && u.Scheme != "ws+unix":
+		return u.String()
+	case u.Fragment != "":
+		return u.Scheme + ":" + u.Path + ":" + u.Fragment
+	}
+	return u.Scheme + ":" + u.Path
 }
 
 // listenOn opens the listeners. With none asked for it takes port 8080, or the
@@ -74,7 +111,7 @@ func listenOn(addrs []string) ([]net.Listener, error) {
 func fromTCP(listen []string, target *url.URL) (bool, error) {
 	raw := 0
 	for _, a := range listen {
-		if strings.HasPrefix(a, "tcp://") {
+		if strings.HasPrefix(a, "tcp://") || strings.HasPrefix(a, "unix:") {
 			raw++
 		}
 	}
@@ -82,16 +119,21 @@ func fromTCP(listen []string, target *url.URL) (bool, error) {
 	case raw == 0:
 		return false, nil
 	case raw < len(listen):
-		return false, usagef("start a wsproxy for each", "listeners of tcp:// and others do not go together")
+		return false, usagef("start a wsproxy for each", "listeners of tcp:// or unix: and others do not go together")
 	case target == nil:
-		return false, usagef("wsproxy --listen tcp://127.0.0.1:5900 wss://host/path", "a listener of tcp:// stands in front of one target")
-	case target.Scheme != "ws" && target.Scheme != "wss":
-		return false, usagef("wsproxy --listen tcp://127.0.0.1:5900 wss://host/path", "behind a listener of tcp:// stands a target of ws:// or wss://, not %s://", target.Scheme)
+		return false, usagef("wsproxy --listen tcp://127.0.0.1:5900 wss://host/path", "a listener of tcp:// or unix: stands in front of one target")
+	case target.Scheme != "ws" && target.Scheme != "wss" && target.Scheme != "ws+unix":
+		return false, usagef("wsproxy --listen tcp://127.0.0.1:5900 wss://host/path", "behind a listener of tcp:// or unix: stands a target of ws, wss or ws+unix, not %s", target.Scheme)
 	}
 	return true, nil
 }
 
 func listenAt(addr string) (net.Listener, error) {
+	for _, scheme := range []string{"unix:", "ws+unix:"} {
+		if path, ok := strings.CutPrefix(addr, scheme); ok {
+			return listenUnix(addr, strings.TrimPrefix(path, "//"))
+		}
+	}
 	bare := addr
 	if scheme, rest, ok := strings.Cut(addr, "://"); ok {
 		if !slices.Contains([]string{"http", "https", "ws", "wss", "tcp"}, scheme) {
@@ -111,6 +153,29 @@ func listenAt(addr string) (net.Listener, error) {
 		return nil, failf("another program has it; --listen 127.0.0.1:0 takes a free port", "cannot listen on %s: %v", addr, cause(err))
 	}
 	return l, nil
+}
+
+// listenUnix listens on a Unix socket that only this user may open. A file that a
+// program left which is gone makes room.
+func listenUnix(addr, path string) (net.Listener, error) {
+	if !strings.HasPrefix(path, "/") {
+		return nil, usagef("--listen unix:/run/user/1000/app.sock", "cannot listen on %q: a socket has a whole path", addr)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil && portBusy(err) {
+		if c, dialErr := net.Dial("unix", path); dialErr == nil {
+			_ = c.Close() // somebody is there
+		} else if st, statErr := os.Stat(path); statErr == nil && st.Mode()&os.ModeSocket != 0 && os.Remove(path) == nil {
+			l, err = net.Listen("unix", path)
+		}
+	}
+	if err == nil {
+		if err = os.Chmod(path, 0o600); err == nil {
+			return l, nil
+		}
+		_ = l.Close() // it removes the file
+	}
+	return nil, failf("another program has it, or the folder is not yours", "cannot listen on %s: %v", addr, cause(err))
 }
 
 func listenDefault() ([]net.Listener, error) {
@@ -139,6 +204,9 @@ func closeAll(ls []net.Listener) {
 
 // loopback says that only this machine can reach a listener.
 func loopback(a net.Addr) bool {
+	if a.Network() == "unix" {
+		return true
+	}
 	t, ok := a.(*net.TCPAddr)
 	return ok && t.IP.IsLoopback()
 }

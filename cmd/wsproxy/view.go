@@ -99,7 +99,7 @@ func (v *view) openScreen(reading, quit context.Context) error {
 	}
 	v.notices.hold()
 	defer v.notices.release()
-	h := hello{Path: v.path, Title: v.options.Title, Open: v.options.Open, NoColor: !v.flags.colors(), Exchanges: v.flags.exchanges}
+	h := hello{Path: v.path, Title: v.options.Title, Open: v.options.Open, NoColor: !v.flags.colors(), Exchanges: v.flags.exchanges, Save: v.options.Save != nil}
 	a, err := startApart(h, out, news{v.live(), v.pulse, v.options.Status})
 	if err == nil {
 		v.apart = a
@@ -265,6 +265,7 @@ func (v *view) summary(w io.Writer) {
 
 // fileError says in words what is wrong with a recording.
 func fileError(path string, err error) error {
+	var packed *record.PackedError
 	var torn *record.TornError
 	var damaged *record.DamagedError
 	var format *record.FormatError
@@ -273,13 +274,15 @@ func fileError(path string, err error) error {
 		return nil
 	case errors.Is(err, os.ErrNotExist):
 		return failf("", "there is no file %s", path)
+	case errors.As(err, &packed):
+		return failf("everything before that was read", "%s: %v", path, packed)
 	case errors.As(err, &torn):
 		return failf("everything before that was read; the program that wrote it was stopped, or the file was cut",
 			"%s ends in the middle of a block at byte %d", path, torn.Offset)
 	case errors.As(err, &damaged):
 		return failf("everything else was read", "%s is damaged: %v", path, damaged)
 	case errors.As(err, &format):
-		return failf("wsproxy shows pcapng and pcap files", "%s is %v", path, format)
+		return failf("wsproxy reads pcapng and pcap files, also compressed with zstd or gzip", "%s is %v", path, format)
 	}
 	return failf("", "%s: %v", path, cause(err))
 }

@@ -4,6 +4,15 @@ const crypto = require('crypto');
 const fs = require('fs');
 const WebSocket = require('ws');
 
+// The proxy to go through, and how, if there is one.
+const proxy = process.env.WSPROXY_E2E_PROXY;
+const agent = () => {
+  if (!proxy) return undefined;
+  const { HttpProxyAgent } = require('http-proxy-agent');
+  const { HttpsProxyAgent } = require('https-proxy-agent');
+  return process.env.WSPROXY_E2E_WAY === 'absolute' ? new HttpProxyAgent(proxy) : new HttpsProxyAgent(proxy);
+};
+
 const [url, file, ...scenes] = process.argv.slice(2);
 const conversation = JSON.parse(fs.readFileSync(file));
 
@@ -42,9 +51,9 @@ async function play(scene, ws, report) {
 async function main() {
   for (const scene of scenes) {
     const report = { scene, sent: [], got: [], pongs: 0 };
-    const ws = new WebSocket(`${url}/${scene}`, { origin: url.replace('ws://', 'http://'), perMessageDeflate: { threshold: 0 } });
+    const ws = new WebSocket(`${url}/${scene}`, { origin: url.replace('ws://', 'http://'), perMessageDeflate: { threshold: 0 }, agent: agent() });
     const closed = new Promise((done) => ws.once('close', (code, reason) => done([code, reason.toString()])));
-    ws.on('error', () => {}); // 'close' follows and tells
+    ws.on('error', (e) => console.error(e.message)); // 'close' follows and tells
     await new Promise((done) => ws.once('open', done));
     await play(scene, ws, report);
     [report.code, report.reason] = await closed;

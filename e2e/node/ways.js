@@ -3,6 +3,7 @@
 const http = require('http');
 const https = require('https');
 const WebSocket = require('ws');
+const undici = require('undici');
 
 const [plain, secure] = process.argv.slice(2);
 const ask = (module, ...args) => new Promise((done) => {
@@ -16,6 +17,12 @@ const talk = (url, options) => new Promise((done) => {
   ws.on('open', () => ws.send('hello'));
   ws.on('message', (m) => { ws.close(1000); ws.once('close', (code) => done(`${m} ${code}`)); });
   ws.on('error', (e) => done(e.message));
+});
+const talkUndici = (url) => new Promise((done) => {
+  const ws = new undici.WebSocket(url.replace('http', 'ws') + '/socket');
+  ws.onopen = () => ws.send('hello');
+  ws.onmessage = (m) => { ws.close(1000); ws.onclose = (c) => done(`${m.data} ${c.code}`); };
+  ws.onerror = (e) => done(String(e.error || e.message));
 });
 const fetched = (url) => fetch(url).then(async (r) => `${r.status} ${(await r.text()).trim()}`, (e) => String(e.cause));
 const posted = (url) => new Promise((done) => {
@@ -36,6 +43,9 @@ const posted = (url) => new Promise((done) => {
     ['post', () => posted(plain)],
     ['fetch', () => fetched(plain + '/')],
     ['fetch https', () => fetched(secure + '/')],
+    ['undici', () => undici.fetch(secure + '/').then(async (r) => `${r.status} ${(await r.text()).trim()}`, (e) => String(e.cause))],
+    ['undici ws', () => talkUndici(plain)],
+    ['undici wss', () => talkUndici(secure)],
     ['ws', () => talk(plain)],
     ['wss', () => talk(secure)],
     ['closed', () => ask(http, 'http://127.0.0.1:9/')],

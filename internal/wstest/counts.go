@@ -11,6 +11,8 @@ var counts = map[string]struct{ small, full int }{
 	"differential against flate":    {20, 400}, // random compressed sessions
 	"differential against coder":    {10, 200}, // random compressed sessions
 	"kill -9":                       {10, 200}, // of a process that records under load
+	"frames of a large index":       {300_000, 10_000_000},
+	"sessions of a large index":     {2_000, 50_000},
 	"signals under load":            {1, 20},
 	"conversations of a pair":       {1, 10}, // of client and server in e2e
 	"MiB that a bomb inflates to":   {200, 900},

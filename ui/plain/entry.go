@@ -85,7 +85,11 @@ func (r *entry) line(color bool) string {
 		}
 		fmt.Fprintf(&b, "%s  %-6s %6d  %-13s  %s", dir, r.Op, r.Length, r.Flags, r.shown)
 	case "http":
-		fmt.Fprintf(&b, "http   %d  %s %s  %d up %d down  %s", r.Status, visible(r.Method), visible(r.Path), r.Up, r.Down, visible(r.Text))
+		status := "-  " // there is no answer, or nobody looked at it
+		if r.Status > 0 {
+			status = fmt.Sprint(r.Status)
+		}
+		fmt.Fprintf(&b, "http   %s  %s %s  %d up %d down  %s", status, visible(r.Method), visible(r.Path), r.Up, r.Down, visible(r.Text))
 	case "open":
 		fmt.Fprintf(&b, "open   101  %s  %s  %s", visible(r.Path), visible(r.Subprotocol), visible(r.Extensions))
 	case "refused":

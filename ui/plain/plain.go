@@ -158,7 +158,9 @@ func (p *Printer) settle() {
 		r.Dir = "<"
 	}
 	if m := p.message; m != nil {
-		r.message(m)
+		if r.message(m); m.Cut && !m.Undecodable && f.Missing == 0 { // of another of its frames something is missing
+			r.Flags = strings.TrimLeft(r.Flags+" cut", " ")
+		}
 	}
 	for i := range p.found {
 		r.Findings = append(r.Findings, findingOf(&p.found[i]))

@@ -2,6 +2,7 @@ package plain
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
 	"encoding/json"
 	"path/filepath"
@@ -167,5 +168,86 @@ func TestSince(t *testing.T) {
 	}
 	if got := out.String(); strings.Contains(got, "open") || strings.Contains(got, "before") || strings.Count(got, "\n") != 2 || !strings.Contains(got, "after") {
 		t.Errorf("printed:\n%s", got)
+	}
+}
+
+// deflated are messages compressed with context takeover: each looks back at the
+// one before.
+func deflated(t *testing.T, texts ...string) (frames []string) {
+	t.Helper()
+	var b bytes.Buffer
+	z, err := flate.NewWriter(&b, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range texts {
+		b.Reset()
+		if _, err := z.Write([]byte(s)); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		p := strings.TrimSuffix(b.String(), "\x00\x00\xff\xff")
+		frames = append(frames, "\xc1"+string(rune(len(p)))+p)
+	}
+	return frames
+}
+
+// Behind bytes that were not recorded nothing is printed that was not said: of a
+// compressed direction nothing at all, of the other what there is, marked.
+func TestNothingWrongIsPrinted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.pcapng")
+	w, err := record.Create(record.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ext := "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+	var off [2]int64
+	say := func(d inspect.Dir, gap int, s string, boundary int) {
+		n := len(s) - gap
+		w.Chunk(inspect.Chunk{Conn: 1, Dir: d, Off: off[d], Data: []byte(s[:n]), Gap: int64(gap), Boundary: boundary})
+		off[d] += int64(len(s))
+	}
+	w.Open(inspect.ConnInfo{ID: 1})
+	say(inspect.ToServer, 0, strings.TrimSuffix(request, "\r\n")+ext, 0)
+	say(inspect.ToClient, 0, strings.TrimSuffix(answer, "\r\n")+ext, 0)
+	f := deflated(t, "the price is 100 dollars", "the price is 200 dollars", "the price is 300 dollars", "the price is 400 dollars")
+	say(inspect.ToClient, 0, f[0], 1)
+	say(inspect.ToClient, 4, f[1], 1) // shortened
+	say(inspect.ToClient, 0, f[2], 1)
+	off[inspect.ToClient] += 1000 // dropped
+	say(inspect.ToClient, 0, f[3], 1)
+	say(inspect.ToServer, 0, "\x01\x05Hello", 1)
+	say(inspect.ToServer, 3, "\x00\x06 large", 1)
+	say(inspect.ToServer, 0, "\x80\x06 world", 1)
+	off[inspect.ToServer] += 1000
+	say(inspect.ToServer, 0, "\x80\x08deflated", 1) // of a message that may be compressed
+	say(inspect.ToServer, 0, "\x81\x03end", 1)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, asJSON := range []bool{false, true} {
+		var out bytes.Buffer
+		p := New(&out, Options{JSON: asJSON})
+		in := &inspect.Inspector{Emit: p.Event}
+		if err := record.Follow(t.Context(), path, nil, in); err != nil {
+			t.Fatal(err)
+		}
+		p.Flush()
+		lines := out.String()
+		for want, n := range map[string]int{"the price is 100 dollars": 1, "(compressed, cannot be inflated)": 4, "Hello la": 1, "end": 2} {
+			if got := strings.Count(lines, want); got < n || want != "end" && got > n {
+				t.Errorf("%d times %q in\n%s", got, want, lines)
+			}
+		}
+		for _, never := range []string{"200", "300", "400", "world", "deflated"} {
+			if strings.Contains(lines, "is "+never) || strings.Contains(lines, "lo"+never) || strings.Contains(lines, " "+never) {
+				t.Errorf("%q in\n%s", never, lines)
+			}
+		}
+		if !asJSON && !strings.Contains(lines, "fin cut        Hello la") {
+			t.Errorf("the message in fragments is not marked:\n%s", lines)
+		}
 	}
 }

@@ -1,10 +1,18 @@
+//go:build unix
+
 package e2e
 
 import (
+	"io"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/creack/pty"
 )
 
 // runEnv is what a run needs to trust the server with that certificate.
@@ -41,6 +49,9 @@ own agent: 200 <p>a page</p>
 post: 200 300
 fetch: 200 <p>a page</p>
 fetch https: 200 <p>a page</p>
+undici: 200 <p>a page</p>
+undici ws: hello 1000
+undici wss: hello 1000
 ws: hello 1000
 wss: hello 1000
 closed: ECONNREFUSED wsproxy: The server 127.0.0.1:9 cannot be reached: connection refused.
@@ -49,7 +60,7 @@ esm: 200 <p>a page</p>
 	if got := p.stdout.String(); got != want || code != 0 {
 		t.Errorf("exit code %d, the program says\n%s%s", code, got, p.stderr)
 	}
-	for _, part := range []string{"2 sessions (0 refused), 8 frames, 0 findings, 9 HTTP exchanges\n", "recorded to " + recording} {
+	for _, part := range []string{"4 sessions (0 refused), 16 frames, 0 findings, 10 HTTP exchanges\n", "recorded to " + recording} {
 		if !strings.Contains(p.stderr.String(), part) {
 			t.Errorf("the summary has no %q:\n%s", part, p.stderr)
 		}
@@ -62,7 +73,8 @@ esm: 200 <p>a page</p>
 	}
 	secure := "https://" + addr
 	if got := strings.Join(seen, "\n"); got != strings.Join([]string{"GET " + plain + "/", "GET " + secure + "/", "GET " + secure + "/", "GET " + plain + "/",
-		"POST " + plain + "/post", "GET " + plain + "/", "GET " + secure + "/", "ws" + plain[4:] + "/socket", "wss" + secure[5:] + "/socket",
+		"POST " + plain + "/post", "GET " + plain + "/", "GET " + secure + "/",
+		"GET " + secure + "/", "ws" + plain[4:] + "/socket", "wss" + secure[5:] + "/socket", "ws" + plain[4:] + "/socket", "wss" + secure[5:] + "/socket",
 		"CONNECT 127.0.0.1:9", "GET " + plain + "/"}, "\n") {
 		t.Errorf("the recording has\n%s", got)
 	}
@@ -152,5 +164,43 @@ func TestRunKeepsQuiet(t *testing.T) {
 	before, after, ok := strings.Cut(p.stderr.String(), "the command ends\n")
 	if code != 0 || !ok || before != "" || !strings.Contains(after, "127.0.0.1:9 cannot be reached") || !strings.Contains(after, "1 HTTP exchange\n") {
 		t.Errorf("exit code %d:\n%s", code, p.stderr)
+	}
+}
+
+// With --screen the command's output waits until the user leaves.
+func TestRunScreen(t *testing.T) {
+	t.Parallel()
+	if leftOut(t, needs("curl")) {
+		return
+	}
+	server := serve(t, site(nil)).Addr
+	cmd := exec.Command(program, "run", "--screen", "--", "sh", "-c", `trap "" TERM; echo "these are spoken words"; curl -s --max-time 20 "$1"; exit 4`, "sh", "http://"+server+"/")
+	cmd.Env = append(append(os.Environ(), home(t)...), "TERM=xterm-256color")
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tty.Close()
+	kill := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	defer kill.Stop()
+	shown := newOutput()
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(shown, tty) // to the end of the terminal
+		shown.end()
+	}()
+	before := shown.wait(t, server, 1)
+	if strings.Contains(before, "spoken words") { // the page itself may be shown
+		t.Errorf("the command wrote into the screen:\n%q", before)
+	}
+	if _, err := tty.WriteString("Q"); err != nil {
+		t.Fatal(err)
+	}
+	<-read
+	_ = cmd.Wait()
+	_, after, ok := strings.Cut(shown.String(), "\x1b[?1049l")
+	if code := cmd.ProcessState.ExitCode(); code != 4 || !ok || !strings.Contains(after, "these are spoken words") || !strings.Contains(after, "<p>a page</p>") || !strings.Contains(after, "1 HTTP exchange") {
+		t.Errorf("exit code %d:\n%q", code, after)
 	}
 }
