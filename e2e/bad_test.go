@@ -87,7 +87,7 @@ func TestNoHTTP(t *testing.T) {
 	proxy := startProxy(t, "--plain", "ws://"+serve(t, http.HandlerFunc(wstest.Echo)).Addr)
 	by := proxy.bystander(t)
 	for name, c := range map[string]struct{ sent, status, says string }{
-		"TLS":               {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "400 ", "Not an HTTP request"},
+		"TLS":               {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "400 ", "a port without it"},
 		"another protocol":  {"SSH-2.0-OpenSSH_9.2\r\n\r\n", "400 ", "Not an HTTP request"},
 		"zeros":             {strings.Repeat("\x00", 1000) + "\n\n", "400 ", "Not an HTTP request"},
 		"an endless head":   {"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: " + strings.Repeat("a", 65<<10), "431 ", "longer than 65536 bytes"},

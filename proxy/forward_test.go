@@ -517,7 +517,7 @@ func TestForwardFailures(t *testing.T) {
 			_ = client.CloseWrite()
 			r.expect(client, c.answer)
 			_, _ = io.Copy(io.Discard, client) // FIN or RST
-			r.server.relays.Wait()
+			await(t, "the connection is over", func() bool { st := r.server.Stats(); return st.Total == 1 && st.Open == 0 })
 			if !strings.Contains(said.String(), c.says) || strings.Count(said.String(), "\n") != 1 {
 				t.Errorf("said: %q", said)
 			}

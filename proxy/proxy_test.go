@@ -422,7 +422,8 @@ func TestRefusals(t *testing.T) {
 		change                func(*Config)
 	}{
 		"foreign host":  {"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", "421", "--allow-host evil.example", nil},
-		"garbage":       {"\x16\x03\x01\x02\x00\x01\r\n\r\n", "400", "Not an HTTP request", nil},
+		"garbage":       {"\x00\x03\x01\x02\x00\x01\r\n\r\n", "400", "Not an HTTP request", nil},
+		"TLS":           {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "400", "A client speaks TLS to a port without it: it is to use http://127.0.0.1:", nil},
 		"endless head":  {"GET / HTTP/1.1\r\nX: " + strings.Repeat("a", 3000), "431", "1024 bytes", func(c *Config) { c.HeadLimit = 1024 }},
 		"slow head":     {"GET / HTTP/1.1\r\n", "408", "did not end", func(c *Config) { c.HeadTimeout = 20 * time.Millisecond }},
 		"tunnel":        {"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost\r\n\r\n", "405", "no tunnels", nil},

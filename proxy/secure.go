@@ -60,6 +60,19 @@ func (c *conn) secure() {
 	c.mu.Unlock()
 }
 
+// unsecured says that nobody takes TLS for what it is here: what a reverse proxy's
+// listener without it gets is HTTP.
+func (c *conn) unsecured() bool {
+	return c.client.tls == nil && !c.tunnel && !c.absolute && !c.opaque
+}
+
+// refuseTLS tells a client that speaks TLS, and the user, that this port does not.
+func (c *conn) refuseTLS() {
+	why := fmt.Sprintf("a client speaks TLS to a port without it: it is to use http://%s or ws://%s, or wsproxy is to listen with --tls", c.local, c.local)
+	c.config.Logf("%s: %s", c.client.RemoteAddr(), why)
+	c.refuse(400, "Bad Request", why)
+}
+
 // distrusted is what became of a client that did not end its handshake with the
 // certificate for a name.
 func (r *route) distrusted(s *socket, err error, where, name string) failure {
@@ -133,10 +146,22 @@ func certificateWords(err error, now time.Time) string {
 		return "it expired on " + invalid.Cert.NotAfter.UTC().Format(time.DateTime) + " UTC"
 	case errors.As(err, &invalid):
 		return innermost(err)
+	case errors.As(err, &unknown) && unknown.Cert != nil && weak(unknown.Cert.SignatureAlgorithm):
+		return fmt.Sprintf("its signature, %s, is too weak to be trusted", unknown.Cert.SignatureAlgorithm)
 	case errors.As(err, &unknown) && unknown.Cert != nil && unknown.Cert.CheckSignatureFrom(unknown.Cert) == nil:
 		return "it is self-signed"
 	case errors.As(err, &unknown) && unknown.Cert != nil:
 		return fmt.Sprintf("nobody here knows its issuer, %s", inspect.Visible([]byte(unknown.Cert.Issuer.String()), 200))
 	}
 	return innermost(err)
+}
+
+// weak says that crypto/x509 takes no signature of a kind, and then calls its issuer
+// unknown.
+func weak(a x509.SignatureAlgorithm) bool {
+	switch a {
+	case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
+		return true
+	}
+	return false
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,6 +53,12 @@ func newDoorRig(t *testing.T, both bool, change func(*Config)) *doorRig {
 func (d *doorRig) open() (client *tls.Conn, server net.Conn) {
 	d.t.Helper()
 	client = tls.Client(d.dial(), &tls.Config{ServerName: "localhost", RootCAs: d.ca.pool()})
+	return client, d.opened(client)
+}
+
+// opened opens a session on a client's connection.
+func (d *doorRig) opened(client net.Conn) (server net.Conn) {
+	d.t.Helper()
 	d.send(client, upgradeHead)
 	if d.server != nil {
 		server = d.secured(d.server)
@@ -61,7 +68,7 @@ func (d *doorRig) open() (client *tls.Conn, server net.Conn) {
 	d.expect(server, d.sent(upgradeHead))
 	d.send(server, switchHead)
 	d.expect(client, switchHead)
-	return client, server
+	return server
 }
 
 // TestDoorFrames: frames pass a listener that speaks TLS as they came, and are told
@@ -148,23 +155,115 @@ func TestDoorEndings(t *testing.T) {
 	}
 }
 
-// TestDoorServerEndings: a server's ending reaches a client with TLS.
+// TestDoorServerEndings: how a server ends, with TLS and without, reaches a client
+// with TLS.
 func TestDoorServerEndings(t *testing.T) {
-	for _, rst := range []bool{false, true} {
-		d := newDoorRig(t, false, nil)
-		client, server := d.open()
-		if rst {
-			reset(server)
-		} else {
-			_ = server.(*net.TCPConn).CloseWrite()
-		}
-		n, err := client.Read(make([]byte, 1))
-		if n != 0 || rst != isReset(err) || !rst && err != io.EOF {
-			t.Errorf("reset %v: the client read %d, %v", rst, n, err)
-		}
-		_, _ = client.NetConn().Close(), server.Close()
-		await(t, "the connection is over", func() bool { return d.rig.server.Stats().Open == 0 })
+	type ending struct {
+		name  string
+		end   func(net.Conn)
+		told  string // of the server leg
+		reset bool   // what the client sees
 	}
+	fin := func(c net.Conn) {
+		if s, ok := c.(*tls.Conn); ok {
+			c = s.NetConn()
+		}
+		_ = c.(*net.TCPConn).CloseWrite()
+	}
+	rst := func(c net.Conn) {
+		if s, ok := c.(*tls.Conn); ok {
+			c = s.NetConn()
+		}
+		reset(c)
+	}
+	notify := func(c net.Conn) { _ = c.(*tls.Conn).CloseWrite() }
+	plain := []ending{{"FIN", fin, "to-client fin", false}, {"RST", rst, "to-client rst", true}}
+	for both, all := range map[bool][]ending{false: plain, true: append(plain,
+		ending{"close_notify, then FIN", func(c net.Conn) { notify(c); fin(c) }, "to-client fin", false},
+		ending{"close_notify alone", notify, "to-client close_notify", false},
+	)} {
+		for _, c := range all {
+			t.Run(c.name+map[bool]string{true: ", both legs", false: ""}[both], func(t *testing.T) {
+				d := newDoorRig(t, both, nil)
+				client, server := d.open()
+				d.send(server, "\x81\x05Hello")
+				d.expect(client, "\x81\x05Hello")
+				c.end(server)
+				n, err := client.Read(make([]byte, 1))
+				if n != 0 || c.reset != isReset(err) || !c.reset && err != io.EOF {
+					t.Errorf("the client read %d, %v", n, err)
+				}
+				if !c.reset {
+					d.send(client, wireFrames["masked"]) // the other direction goes on
+					d.expect(server, wireFrames["masked"])
+					_ = client.CloseWrite()
+					_ = client.NetConn().(*net.TCPConn).CloseWrite()
+					d.expectEnd(server, false)
+				}
+				rst(server) // no FIN follows a close_notify that came alone
+				await(t, "the connection is over", func() bool { return d.rig.server.Stats().Open == 0 })
+				if got := d.heard.ended(inspect.ServerLeg); !slices.Contains(got, c.told) {
+					t.Errorf("told %v, want %s", got, c.told)
+				}
+			})
+		}
+	}
+}
+
+// spoiled is a connection that, from a moment on, flips a bit in what is read.
+type spoiled struct {
+	net.Conn
+	now atomic.Bool
+}
+
+func (s *spoiled) Read(b []byte) (int, error) {
+	n, err := s.Conn.Read(b)
+	if s.now.Load() && n > 0 {
+		b[n-1] ^= 1
+	}
+	return n, err
+}
+
+// TestDoorAlert: a client that ends a session with a TLS alert is told of by the
+// alert's name, and the server is reset.
+func TestDoorAlert(t *testing.T) {
+	for _, both := range []bool{false, true} {
+		d := newDoorRig(t, both, nil)
+		below := &spoiled{Conn: d.dial()}
+		client := tls.Client(below, &tls.Config{ServerName: "localhost", RootCAs: d.ca.pool()})
+		server := d.opened(client)
+		below.now.Store(true)
+		d.send(server, "\x81\x05Hello")
+		if _, err := client.Read(make([]byte, 1)); err == nil {
+			t.Fatal("the client reads what was spoiled")
+		}
+		d.expectEnd(server, true)
+		await(t, "the connection is over", func() bool { return d.rig.server.Stats().Open == 0 })
+		if got := d.heard.ended(inspect.ClientLeg); len(got) == 0 || got[0] != "to-server tls_alert" {
+			t.Errorf("told %v", got)
+		}
+		if got := d.heard.ends[0]; !strings.Contains(got.Error, "bad record MAC") {
+			t.Errorf("the alert says %q", got.Error)
+		}
+		_ = below.Close()
+	}
+}
+
+// TestDoorGarbage: a client that breaks TLS in a session did not reset it: wsproxy
+// ends it, and says why.
+func TestDoorGarbage(t *testing.T) {
+	d := newDoorRig(t, false, nil)
+	client, server := d.open()
+	d.send(client.NetConn(), "\x17\x03\x03\x00\x20 this is no record of its session")
+	d.expectEnd(server, true)
+	await(t, "the connection is over", func() bool { return d.rig.server.Stats().Open == 0 })
+	if got := d.heard.ended(inspect.ClientLeg); len(got) == 0 || got[0] != "to-server self" {
+		t.Errorf("told %v", got)
+	}
+	if got := d.heard.ends[0].Error; !strings.Contains(got, "bad record MAC") {
+		t.Errorf("it says %q", got)
+	}
+	_ = client.NetConn().Close()
 }
 
 // TestDoorStrangers: who does not come in is told of in a sentence, and nobody else
@@ -221,6 +320,26 @@ func TestDoorStrangers(t *testing.T) {
 	d.expect(server, wireFrames["masked"])
 	_, _ = client.Close(), server.Close()
 	await(t, "the connection is over", func() bool { return d.rig.server.Stats().Open == 0 })
+}
+
+// TestTLSAtAPlainPort: who speaks TLS to a port without it is told so, on the wire
+// and to the user.
+func TestTLSAtAPlainPort(t *testing.T) {
+	said := &lines{}
+	r := newRig(t, func(c *Config) { c.Logf = said.logf })
+	c := r.dial()
+	var record tls.RecordHeaderError
+	if err := tls.Client(c, &tls.Config{ServerName: "localhost", RootCAs: x509.NewCertPool()}).Handshake(); !errors.As(err, &record) {
+		t.Errorf("the client met %v", err)
+	}
+	_ = c.Close()
+	await(t, "the connection is over", func() bool { return r.server.Stats().Open == 0 })
+	if want := "a client speaks TLS to a port without it: it is to use http://" + r.addr + " or ws://" + r.addr + ", or wsproxy is to listen with --tls"; !strings.Contains(said.String(), want) {
+		t.Errorf("said %q", said)
+	}
+	if got := string(r.heard.bytes[inspect.ClientLeg][inspect.ToServer]); !strings.HasPrefix(got, "\x16\x03\x01") {
+		t.Errorf("the tap heard %.9q", got)
+	}
 }
 
 // TestDoorWithoutSNI: a client that names nobody gets the address's certificate.
@@ -308,6 +427,7 @@ func TestCertificateWords(t *testing.T) {
 		}), known},
 		"it is for server.example, not for other.example": {leaf(nil), x509.VerifyOptions{Roots: a.pool(), CurrentTime: now, DNSName: "other.example"}},
 		"nobody here knows its issuer, CN=":               {leaf(nil), x509.VerifyOptions{Roots: x509.NewCertPool(), CurrentTime: now}},
+		"its signature, ECDSA-SHA1, is too weak":          {leaf(func(c *x509.Certificate) { c.SignatureAlgorithm = x509.ECDSAWithSHA1 }), known},
 		"it is self-signed":                               {a.cert, x509.VerifyOptions{Roots: x509.NewCertPool(), CurrentTime: now}},
 	} {
 		_, err := c.cert.Verify(c.o)

@@ -54,7 +54,9 @@ func (u *under) bareAlert() (alert tls.AlertError, ok bool) {
 func (u *under) Read(b []byte) (int, error) {
 	if len(u.ahead) > 0 {
 		n := copy(b, u.ahead)
-		u.ahead = u.ahead[n:]
+		if u.ahead = u.ahead[n:]; len(u.ahead) == 0 {
+			u.ahead = nil // nor the buffer that it lies in
+		}
 		return n, nil
 	}
 	n, err := u.Conn.Read(b)
@@ -93,6 +95,8 @@ func (s *socket) ending(err error) (how inspect.End, text string) {
 		return inspect.TLSAlert, alert.Error()
 	case errors.As(err, &remote) && remote.Op == "remote error":
 		return inspect.TLSAlert, remote.Err.Error()
+	case errors.As(err, &remote) && remote.Op == "local error": // it broke TLS, and crypto/tls has ended that
+		return inspect.Self, remote.Err.Error()
 	}
 	return inspect.Rst, err.Error() // timeouts of the network, and what else a system may say
 }

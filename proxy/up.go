@@ -45,7 +45,9 @@ func (c *conn) up() {
 			if !c.awake() && !c.headLate() {
 				return
 			}
-			held = c.unhold(held)
+			if held = c.unhold(held); c.isOver() {
+				return // perhaps handed over: the client's socket is open then
+			}
 			continue
 		}
 		if err != nil {
@@ -76,7 +78,10 @@ func (c *conn) moveUp(now time.Time, data, held []byte) []byte {
 	holding := c.holding
 	c.mu.Unlock()
 	if !holding {
-		held = c.unhold(held)
+		if held = c.unhold(held); c.handed != nil {
+			c.handed = append(c.handed, data...) // it comes behind what was handed over
+			return nil
+		}
 		return c.feedUp(now, data, held)
 	}
 	c.tap(inspect.ClientLeg, inspect.ToServer, now, data, marks{})
@@ -160,9 +165,7 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 			c.passOther(now, data)
 			return nil
 		}
-		if c.tunnel && c.req.phase == inHead && !c.req.head.Started() && !letter(data[0]) {
-			tell(data)
-			c.passOther(now, data) // no HTTP begins so
+		if c.req.phase == inHead && !c.req.head.Started() && c.stranger(now, data, tell) {
 			return nil
 		}
 		if c.req.phase == inBody {
@@ -210,6 +213,21 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 		}
 	}
 	return nil
+}
+
+// stranger deals with a client that begins with what is no HTTP, if it does.
+func (c *conn) stranger(now time.Time, data []byte, tell func([]byte)) bool {
+	switch {
+	case data[0] == recordHandshake && c.unsecured():
+		tell(data)
+		c.refuseTLS()
+	case c.tunnel && !letter(data[0]):
+		tell(data)
+		c.passOther(now, data)
+	default:
+		return false
+	}
+	return true
 }
 
 // request passes one request's head on; tell tells the client leg's bytes. It

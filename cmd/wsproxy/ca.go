@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -50,6 +54,9 @@ func describeCA(w io.Writer, a *ca.Authority) {
 	fmt.Fprintf(w, "SHA-256       %s\n", a.Fingerprint())
 	fmt.Fprintf(w, "SPKI          %s\n", base64.StdEncoding.EncodeToString(spki[:]))
 	fmt.Fprintf(w, "valid until   %s\n", c.NotAfter.Format(time.DateOnly))
+	if a.Expiring() {
+		fmt.Fprintf(w, "              soon: remove both files in %s, and install the new one in its place\n", filepath.Dir(a.Path()))
+	}
 	for _, s := range caStores {
 		fmt.Fprintf(w, "%-12s  %s\n", s.name, s.state(a))
 	}
@@ -69,8 +76,23 @@ func caPathCmd() *cobra.Command {
 	}
 }
 
-// shells are how an environment variable is set in each.
-var shells = map[string]string{"sh": "export %s=%s\n", "fish": "set -gx %s %s\n", "powershell": "$env:%s = %s\n"}
+// shells are how an environment variable is set in each, and a word quoted.
+var shells = map[string]struct {
+	form  string
+	quote func(string) string
+}{
+	"sh":         {"export %s=%s\n", shellWord},
+	"fish":       {"set -gx %s %s\n", fishWord},
+	"powershell": {"$env:%s = %s\n", powershellWord},
+}
+
+// fishWord quotes for fish, where a backslash means something in quotes too.
+func fishWord(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
+}
+
+// powershellWord quotes for PowerShell, where a bare word would be a command.
+func powershellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 func caEnvCmd() *cobra.Command {
 	shell := "sh"
@@ -79,13 +101,13 @@ func caEnvCmd() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use: "env", Short: "Print the variables that make programs trust the authority",
-		Long: `Print the variables that make curl, Node, Python, Go, Ruby, git and others trust the
+		Long: `Print the variables that make curl, Node, Python, Go, Ruby, Java, git and others trust the
 authority beside what the system trusts, for programs that a shell starts from then on.`,
 		Example: `  eval "$(wsproxy ca env)"
   wsproxy ca env --shell fish | source`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			form, ok := shells[shell]
+			sh, ok := shells[shell]
 			if !ok {
 				return usagef("--shell sh", "--shell takes sh, fish or powershell, not %q", shell)
 			}
@@ -97,16 +119,15 @@ authority beside what the system trusts, for programs that a shell starts from t
 			if err != nil {
 				return failf("", "cannot read %s: %v", a.Path(), cause(err))
 			}
-			bundle, err := keep("roots", ".pem", append(systemRoots(), own...))
+			all, err := trustEnvironment(a.Path(), own)
 			if err != nil {
 				return err
 			}
 			w := cmd.OutOrStdout()
-			for _, name := range trustVariables {
-				fmt.Fprintf(w, form, name, shellWord(bundle))
+			for _, v := range all {
+				fmt.Fprintf(w, sh.form, v.name, sh.quote(v.value))
 			}
-			fmt.Fprintf(w, form, "NODE_EXTRA_CA_CERTS", shellWord(a.Path()))
-			fmt.Fprintf(w, "# Java, Chromium and Firefox have stores of their own: wsproxy ca install\n")
+			fmt.Fprintf(w, "# Chromium and Firefox have stores of their own: wsproxy ca install --store nss\n")
 			if runtime.GOOS != "linux" {
 				fmt.Fprintf(w, "# Go's programs ask the system's store here: wsproxy ca install --store system\n")
 			}
@@ -117,78 +138,136 @@ authority beside what the system trusts, for programs that a shell starts from t
 	return cmd
 }
 
+// variable is one of the environment.
+type variable struct{ name, value string }
+
+// trustEnvironment writes the files that programs are pointed to and answers the
+// variables that do so. own is the authority's certificate, which stands at path.
+func trustEnvironment(path string, own []byte) ([]variable, error) {
+	roots := systemRoots()
+	if !bytes.Contains(roots, bytes.TrimSpace(own)) { // as they do in a shell that was told before
+		roots = append(roots, own...)
+	}
+	bundle, err := keep("roots", ".pem", roots)
+	if err != nil {
+		return nil, err
+	}
+	java, err := keep("java", ".jks", javaRoots(roots))
+	if err != nil {
+		return nil, err
+	}
+	var all []variable
+	for _, name := range trustVariables {
+		all = append(all, variable{name, bundle})
+	}
+	return append(all, variable{"NODE_EXTRA_CA_CERTS", path}, variable{"JAVA_TOOL_OPTIONS", javaOptions(java)}), nil
+}
+
+// store holds whom programs trust, and can be changed. truststore's are such.
+type store interface {
+	Exists(*x509.Certificate) bool
+	Install(path string, c *x509.Certificate) error
+	Uninstall(path string, c *x509.Certificate) error
+}
+
 // caStore is a place where programs look for whom to trust.
 type caStore struct {
 	name  string
 	about string
-	trust func() (truststore.Trust, error) // nil: the system's own
-	hint  string                           // what is missing, where it cannot be used
+	open  func() (store, error) // nil: the system's own; the error says what is missing
 }
 
 // caStores are those that wsproxy knows.
 var caStores = []caStore{
 	{name: "system", about: "the system's, for curl, Go, Python's ssl, …"},
-	{name: "nss", about: "Chromium's and Firefox's on Linux and macOS", hint: "certutil is not installed (Debian: apt install libnss3-tools), or no browser has made its store yet",
-		trust: func() (truststore.Trust, error) { return truststore.NewNSSTrust() }},
-	{name: "java", about: "Java's", hint: "JAVA_HOME names no Java with keytool",
-		trust: func() (truststore.Trust, error) { return truststore.NewJavaTrust() }},
+	{name: "nss", about: "Chromium's and Firefox's on Linux and macOS", open: openNSS},
+	{name: "java", about: "Java's", open: openJava},
 }
 
-// open is the store; nil if it cannot be used here.
-func (s *caStore) open() truststore.Trust {
-	t, err := s.trust()
-	if err != nil || t.PreCheck() != nil {
-		return nil
+func openJava() (store, error) {
+	t, err := truststore.NewJavaTrust()
+	if err != nil {
+		return nil, errors.New("JAVA_HOME names no Java with keytool")
 	}
-	return t
+	return t, t.PreCheck()
+}
+
+// find opens a store and says whether the authority is in it. No store is nil: the
+// system's own, or the reason says what is missing.
+func (s *caStore) find(a *ca.Authority) (st store, trusted bool, missing error) {
+	if s.open == nil {
+		for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR"} { // of a shell that ca env told, and not the system's
+			_ = os.Unsetenv(name) // fails for names that are none
+		}
+		return nil, a.Trusted(), nil
+	}
+	if st, missing = s.open(); missing != nil {
+		return nil, false, missing
+	}
+	return st, st.Exists(a.Certificate()), nil
 }
 
 // state says whether the authority is in it.
 func (s *caStore) state(a *ca.Authority) string {
-	if s.trust == nil {
-		if a.Trusted() {
-			return "trusts it"
-		}
-		return "does not trust it"
-	}
-	t := s.open()
+	_, trusted, missing := s.find(a)
 	switch {
-	case t == nil:
-		return "not found: " + s.hint
-	case t.Exists(a.Certificate()):
+	case missing != nil:
+		return "not found: " + missing.Error()
+	case trusted:
 		return "trusts it"
 	}
 	return "does not trust it"
 }
 
+// plan says what change would do.
+func (s *caStore) plan(a *ca.Authority, install bool) string {
+	st, trusted, missing := s.find(a)
+	switch {
+	case missing != nil:
+		return "would be left alone: " + missing.Error()
+	case trusted && install:
+		return "trusts it already"
+	case !trusted && !install && st == nil:
+		return "does not trust it"
+	}
+	verb := map[bool]string{true: "would be added to ", false: "would be taken out of "}[install]
+	switch st := st.(type) {
+	case *nssStores:
+		return verb + st.where()
+	case nil:
+		return verb + systemStore()
+	}
+	return verb + "it"
+}
+
 // change installs the authority in a store or takes it out, and says what that did.
 func (s *caStore) change(a *ca.Authority, install bool) string {
+	st, trusted, missing := s.find(a)
 	var err error
 	switch {
-	case s.trust == nil && install:
+	case missing != nil:
+		return "left alone: " + missing.Error()
+	case trusted && install:
+		return "trusts it already"
+	case st == nil && !trusted && !install:
+		return "does not trust it"
+	case st == nil && install:
 		err = truststore.InstallFile(a.Path())
-	case s.trust == nil:
+	case st == nil:
 		err = truststore.UninstallFile(a.Path())
-	default:
-		t := s.open()
-		switch {
-		case t == nil:
-			return "left alone: " + s.hint
-		case t.Exists(a.Certificate()) == install:
-			return map[bool]string{true: "trusts it already", false: "does not trust it"}[install]
-		case install:
-			err = t.Install(a.Path(), a.Certificate())
-		default:
-			err = t.Uninstall(a.Path(), a.Certificate())
-		}
-	}
-	switch {
-	case err != nil:
-		return "failed: " + cause(err).Error()
 	case install:
-		return "trusts it now"
+		err = st.Install(a.Path(), a.Certificate())
+	default:
+		err = st.Uninstall(a.Path(), a.Certificate())
 	}
-	return "does not trust it any more"
+	said := map[bool]string{true: "trusts it now", false: "does not trust it any more"}[install]
+	if err != nil {
+		return "failed: " + strings.ReplaceAll(cause(err).Error(), "\n", "; ")
+	}
+	if nss, ok := st.(*nssStores); ok {
+		said += ": " + nss.where()
+	}
+	return said
 }
 
 func caStoreCmd(verb string) *cobra.Command {
@@ -219,8 +298,10 @@ administrator's rights, for which sudo may ask.`,
 				if len(stores) > 0 && !slices.Contains(stores, s.name) {
 					continue
 				}
-				said := "now: " + s.state(a)
-				if !dry {
+				said := ""
+				if dry {
+					said = s.plan(a, install)
+				} else {
 					said = s.change(a, install)
 				}
 				failed = failed || strings.HasPrefix(said, "failed")
@@ -236,6 +317,6 @@ administrator's rights, for which sudo may ask.`,
 		},
 	}
 	cmd.Flags().StringArrayVar(&stores, "store", nil, "`system`, nss or java, repeatable; all that are found otherwise")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what there is and change nothing")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "say what would be done and change nothing")
 	return cmd
 }

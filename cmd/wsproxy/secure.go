@@ -2,8 +2,10 @@ package main
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 
@@ -99,7 +101,18 @@ func (f *secureFlags) certificate() (func(string) (*tls.Certificate, error), err
 	if err != nil {
 		return nil, err
 	}
-	return func(host string) (*tls.Certificate, error) { return a.Leaf(host, nil) }, nil
+	return func(host string) (*tls.Certificate, error) {
+		if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() || host == "localhost" {
+			return a.Leaf(host, ownNames())
+		}
+		return a.Leaf(host, nil)
+	}, nil
+}
+
+// ownNames are how this machine is called from itself: Java names no server when it
+// means localhost, and then wants to see just that name.
+func ownNames() *x509.Certificate {
+	return &x509.Certificate{DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}}
 }
 
 // readPair reads a certificate and its key, which may be in one file. No error tells

@@ -4,6 +4,7 @@
 package ca
 
 import (
+	"container/list"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -50,8 +51,14 @@ type Authority struct {
 	leaf *ecdsa.PrivateKey // one for all leaves: making one takes as long as signing
 
 	mu     sync.Mutex
-	leaves map[string]*tls.Certificate
-	order  []string // of the leaves, the oldest first
+	leaves map[string]*list.Element // of recent
+	recent *list.List               // of *kept, the one that was wanted last in front
+}
+
+// kept is a leaf that was signed.
+type kept struct {
+	key  string
+	leaf *tls.Certificate
 }
 
 // Dir is the folder of the user's CA: $WSPROXY_CA_DIR, or wsproxy in the user's
@@ -70,7 +77,7 @@ func Dir() (string, error) {
 // Open reads the CA of a folder, or makes one where there is none. The errors say
 // which file is wrong and why, never what is in it.
 func Open(dir string) (*Authority, error) {
-	a := &Authority{path: filepath.Join(dir, certFile), leaves: map[string]*tls.Certificate{}}
+	a := &Authority{path: filepath.Join(dir, certFile), leaves: map[string]*list.Element{}, recent: list.New()}
 	err := a.load(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = a.make(dir); err == nil || errors.Is(err, fs.ErrExist) {
@@ -182,9 +189,25 @@ func writePEM(path, kind string, der []byte, mode os.FileMode) error {
 	err = pem.Encode(f, &pem.Block{Type: kind, Bytes: der})
 	err = errors.Join(err, f.Chmod(mode), f.Close())
 	if err == nil {
-		err = os.Link(f.Name(), path)
+		if err = os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+			return rename(f.Name(), path) // a file system without links
+		}
 	}
 	return errors.Join(err, os.Remove(f.Name()))
+}
+
+// rename is Link's second best: two that look at the same moment may both write.
+func rename(from, to string) error {
+	_, err := os.Lstat(to)
+	switch {
+	case err == nil:
+		err = fs.ErrExist
+	case errors.Is(err, fs.ErrNotExist):
+		if err = os.Rename(from, to); err == nil {
+			return nil
+		}
+	}
+	return errors.Join(err, os.Remove(from))
 }
 
 // owner is user@host, so that the CA is told from another's.
@@ -221,8 +244,8 @@ func (a *Authority) Fingerprint() string {
 }
 
 // Leaf is a certificate for a host, a name or an address, and for the names of the
-// mirror, the server's own; it may be nil. The chain has the CA's in it. Leaves
-// are kept until they are about to expire.
+// mirror, the server's own; it may be nil. The chain has the CA's in it. Those
+// wanted last are kept until half their time is over.
 func (a *Authority) Leaf(host string, mirror *x509.Certificate) (*tls.Certificate, error) {
 	key := strings.ToLower(host)
 	if mirror != nil {
@@ -231,21 +254,27 @@ func (a *Authority) Leaf(host string, mirror *x509.Certificate) (*tls.Certificat
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if c := a.leaves[key]; c != nil && time.Until(c.Leaf.NotAfter) > leafLife/2 {
-		return c, nil
+	if e := a.leaves[key]; e != nil {
+		if c := e.Value.(*kept).leaf; time.Until(c.Leaf.NotAfter) > c.Leaf.NotAfter.Sub(c.Leaf.NotBefore)/2 {
+			a.recent.MoveToFront(e)
+			return c, nil
+		}
+		a.forget(e)
 	}
 	c, err := a.sign(host, mirror)
 	if err != nil {
 		return nil, err
 	}
-	if a.leaves[key] == nil {
-		if a.order = append(a.order, key); len(a.order) > leafLimit {
-			delete(a.leaves, a.order[0])
-			a.order = a.order[1:]
-		}
+	a.leaves[key] = a.recent.PushFront(&kept{key, c})
+	if a.recent.Len() > leafLimit {
+		a.forget(a.recent.Back())
 	}
-	a.leaves[key] = c
 	return c, nil
+}
+
+// forget lets go of a leaf: a.mu is held.
+func (a *Authority) forget(e *list.Element) {
+	delete(a.leaves, a.recent.Remove(e).(*kept).key)
 }
 
 func (a *Authority) sign(host string, mirror *x509.Certificate) (*tls.Certificate, error) {
@@ -287,6 +316,10 @@ func (a *Authority) sign(host string, mirror *x509.Certificate) (*tls.Certificat
 
 // clip keeps a name within what a common name may have (RFC 5280 appendix A.1).
 func clip(s string) string { return s[:min(len(s), 64)] }
+
+// Expiring says that the authority's own certificate ends before long: what clients
+// were told to trust is to be made anew in time, which only its user can do.
+func (a *Authority) Expiring() bool { return time.Until(a.cert.NotAfter) < leafLife }
 
 // Trusted says that the system takes the authority for one, as programs that ask it
 // see it.

@@ -93,8 +93,13 @@ func TestLeaf(t *testing.T) {
 	}
 }
 
+// The leaves that are kept are bounded, and are those that were wanted last.
 func TestLeavesAreBounded(t *testing.T) {
 	a, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := a.Leaf("first", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,9 +107,60 @@ func TestLeavesAreBounded(t *testing.T) {
 		if _, err := a.Leaf(fmt.Sprint("host", i), nil); err != nil {
 			t.Fatal(err)
 		}
+		if again, _ := a.Leaf("first", nil); again != first {
+			t.Fatalf("the leaf that is wanted all the time is gone after %d others", i)
+		}
 	}
-	if len(a.leaves) != leafLimit || len(a.order) != leafLimit {
-		t.Errorf("%d leaves are kept", len(a.leaves))
+	if len(a.leaves) != leafLimit || a.recent.Len() != leafLimit {
+		t.Errorf("%d, %d leaves are kept", len(a.leaves), a.recent.Len())
+	}
+	if a.leaves["host0"] != nil || a.leaves[fmt.Sprint("host", leafLimit+9)] == nil {
+		t.Error("the wrong ones are kept")
+	}
+}
+
+// An authority that ends soon says so, and its leaves end with it.
+func TestExpiring(t *testing.T) {
+	a, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Expiring() {
+		t.Error("a new one ends soon")
+	}
+	a.cert.NotAfter = time.Now().Add(10 * 24 * time.Hour)
+	if !a.Expiring() {
+		t.Error("it does not end soon")
+	}
+	leaf, err := a.Leaf("localhost", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if leaf.Leaf.NotAfter.After(a.cert.NotAfter) {
+		t.Errorf("the leaf ends on %v, the authority on %v", leaf.Leaf.NotAfter, a.cert.NotAfter)
+	}
+	if again, _ := a.Leaf("localhost", nil); again != leaf {
+		t.Error("it is signed anew each time")
+	}
+}
+
+// On a file system without links the second to come does not write over the first.
+func TestRename(t *testing.T) {
+	dir := t.TempDir()
+	for i, want := range []error{nil, fs.ErrExist} {
+		from, to := filepath.Join(dir, "new"), filepath.Join(dir, "ca.pem")
+		if err := os.WriteFile(from, []byte{byte('0' + i)}, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := rename(from, to); !errors.Is(err, want) {
+			t.Errorf("the error is %v", err)
+		}
+		if b, err := os.ReadFile(to); string(b) != "0" || err != nil {
+			t.Errorf("there stands %q, %v", b, err)
+		}
+		if _, err := os.Stat(from); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the new file is left: %v", err)
+		}
 	}
 }
 
