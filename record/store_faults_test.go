@@ -64,7 +64,7 @@ func TestNotReadYet(t *testing.T) {
 	if m, err := s.Message(row[0], 100); !errors.Is(err, ErrNotYet) || len(m.Data) > 0 {
 		t.Errorf("the last message: %q, %v", m.Data, err)
 	}
-	const text = "7b2270223a323939392c" // {"p":2999,
+	const text = "7b2270223a323939392c"                                                         // {"p":2999,
 	if line := s.Summary(row[0]); line != ErrNotYet.Error() && !strings.HasPrefix(line, text) { // it goes on where the last one left off
 		t.Errorf("its line: %q", line)
 	}

@@ -83,6 +83,8 @@ func Open(dir string) (*Authority, error) {
 		if err = a.make(dir); err == nil || errors.Is(err, fs.ErrExist) {
 			err = a.loadSoon(dir)
 		}
+	} else if errors.Is(err, errHalf) {
+		err = a.loadSoon(dir)
 	}
 	if err != nil {
 		return nil, err
@@ -90,6 +92,10 @@ func Open(dir string) (*Authority, error) {
 	a.leaf, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	return a, err
 }
+
+// errHalf is a CA whose key is there and whose certificate is not: it is lost, or about
+// to be written. It adds nothing to what is said.
+var errHalf = errors.New("")
 
 // loadSoon reads what another process, which was first, may just be writing.
 func (a *Authority) loadSoon(dir string) (err error) {
@@ -112,7 +118,7 @@ func (a *Authority) load(dir string) error {
 	case noKey:
 		return fmt.Errorf("the CA in %s has lost its key, %s; remove %s to have a new one made", dir, keyFile, certFile)
 	case noCert:
-		return fmt.Errorf("the CA in %s has lost its certificate, %s; remove %s to have a new one made", dir, certFile, keyFile)
+		return fmt.Errorf("the CA in %s has lost its certificate, %s; remove %s to have a new one made%w", dir, certFile, keyFile, errHalf)
 	case certErr != nil:
 		return certErr
 	case keyErr != nil:
