@@ -129,6 +129,9 @@ func TestSavedAgainstTshark(t *testing.T) {
 	if out := run(t, shark, "-r", path, "-Y", "tcp.analysis.flags"); out != "" {
 		t.Errorf("tshark finds fault:\n%.1000s", out)
 	}
+	if out := run(t, shark, "-r", path, "-o", "tcp.check_checksum:TRUE", "-Y", "tcp && !(tcp.checksum.status == 1)"); out != "" {
+		t.Errorf("tshark finds no good checksum in:\n%.1000s", out)
+	}
 	if out := run(t, shark, "-r", path, "-Y", "tcp.flags.syn == 1 && tcp.flags.ack == 0", "-T", "fields", "-e", "tcp.stream"); strings.Count(out, "\n") != 3 {
 		t.Errorf("the conversations are %q", out)
 	}
