@@ -175,10 +175,17 @@ type segment struct {
 	odd      bool // its length does not fit the packet's
 }
 
-// intact says that the checksum is right. Only what wsproxy wrote can be held to
-// that: elsewhere the network card fills it in after the capture.
+// intact says that the checksum is right, or that nobody made one, as for what a
+// network card was to fill in and for a temporary recording. Only what wsproxy wrote
+// can be held to that.
 func (s *segment) intact() bool {
-	return !s.odd && (s.missing > 0 || checksum(pseudo(s.src.Addr(), s.dst.Addr(), len(s.tcp)), s.tcp) == 0)
+	switch {
+	case s.odd:
+		return false
+	case s.missing > 0 || binary.BigEndian.Uint16(s.tcp[16:]) == 0:
+		return true
+	}
+	return checksum(pseudo(s.src.Addr(), s.dst.Addr(), len(s.tcp)), s.tcp) == 0
 }
 
 // parseRaw reads what wsproxy itself writes, and other raw IP captures: IP and

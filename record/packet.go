@@ -25,6 +25,7 @@ type conversation struct {
 	addr [2]netip.AddrPort // by the inspect.Dir in which it sends: the client's side, the server's side
 	seq  [2]uint32         // next sequence number, by inspect.Dir
 	open bool
+	bare bool // without TCP checksums
 }
 
 // newConversation takes a leg's addresses: up is the side that sends ToServer.
@@ -74,7 +75,7 @@ func (c *conversation) head(b []byte, p tcp) []byte {
 	}
 	b = binary.BigEndian.AppendUint32(b, ack)
 	b = append(b, 5<<4, p.flags, 0xff, 0xff, 0, 0, 0, 0)
-	if p.missing == 0 {
+	if p.missing == 0 && !c.bare {
 		sum := add(pseudo(src.Addr(), dst.Addr(), size), b[at:])
 		binary.BigEndian.PutUint16(b[at+16:], checksum(sum, p.payload))
 	}

@@ -67,16 +67,17 @@ func saveRing(t *testing.T, dir string) string {
 // What a ring holds is in the file that it is saved to, whatever of it was shortened,
 // dropped or written over, and with whatever sessions begun again how often.
 func TestSavedIsWhatTheRingHolds(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 61))
 		dir := t.TempDir()
 		w := stuckWriter(t, Options{Path: dir, Temporary: true, Limit: MinKeep})
-		messages, size := 60, 10_000
+		var others *stuffing
 		if seed == 3 {
-			messages, size = 150, 150_000
+			others = newStuffing(w)
 		}
 		idle := newRingVoice(t, w, 2)
-		speak(t, r, newTruth(w), messages, size, func() {
+		speak(t, r, newTruth(w), 60, 10_000, func() {
+			others.pass(50_000)
 			switch r.IntN(12) {
 			case 0:
 				crowd(w, r.IntN(queueLimit))
@@ -87,6 +88,7 @@ func TestSavedIsWhatTheRingHolds(t *testing.T) {
 		drain(t, w)
 		idle.say(inspect.ToClient, 100)
 		drained(t, w)
+		others.lapped(t, dir)
 		path := saveRing(t, dir)
 		compareEvents(t, events(t, path), events(t, dir))
 		if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
@@ -128,6 +130,9 @@ func TestSavedAgainstTshark(t *testing.T) {
 	}
 	if out := run(t, shark, "-r", path, "-Y", "tcp.analysis.flags"); out != "" {
 		t.Errorf("tshark finds fault:\n%.1000s", out)
+	}
+	if out := run(t, shark, "-r", path, "-o", "tcp.check_checksum:TRUE", "-Y", "tcp && !(tcp.checksum.status == 1)"); out != "" {
+		t.Errorf("tshark finds no good checksum in:\n%.1000s", out)
 	}
 	if out := run(t, shark, "-r", path, "-Y", "tcp.flags.syn == 1 && tcp.flags.ack == 0", "-T", "fields", "-e", "tcp.stream"); strings.Count(out, "\n") != 3 {
 		t.Errorf("the conversations are %q", out)

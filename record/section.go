@@ -143,6 +143,7 @@ func (s *section) open(info inspect.ConnInfo) {
 // syn opens a leg: SYN with its note, SYN+ACK.
 func (s *section) syn(r *recorded, l inspect.Leg, c *conversation, n inspect.Note) {
 	r.legs[l] = c
+	c.bare = s.ring != nil // a quarter of the writer's work, for what is seldom kept; who saves it makes them
 	r.notes[l] = append([]string{comment(n.JSON)}, r.notes[l]...)
 	s.packet(r, l, n.Time, tcp{dir: inspect.ToServer, flags: flagSyn})
 	s.packet(r, l, n.Time, tcp{dir: inspect.ToClient, flags: flagSyn | flagAck})
