@@ -237,6 +237,11 @@ func (x *indexer) inSession(c *inspect.Conn, n *session, e inspect.Event) {
 		}
 		if n.rows.n < maxFrames {
 			r := newRow(n.Index, e)
+			if c != nil && e.Header.Opcode() == inspect.OpContinuation {
+				if was := c.Before(e.Dir); was.Blind && !was.InMessage {
+					r[31] |= rowStray
+				}
+			}
 			n.rows.add(s.pages, r[:])
 		}
 		n.Last = e.Last

@@ -99,7 +99,7 @@ func (s *Store) message(r Row, most int) (Message, error) {
 		m.Wire += int64(row.Length())
 		m.Cut = m.Cut || row.Missing()
 	}
-	m.Cut = m.Cut || !last.Ends()
+	m.Cut = m.Cut || !last.Ends() || first.stray()
 	m.Size = m.Wire
 	var err error
 	switch {
@@ -150,7 +150,7 @@ func (s *Store) rowsOf(r Row) []Row {
 	}
 	same := func(x Row) bool { return x.Dir() == r.Dir() && !x.Opcode().Control() }
 	first := r
-	for i := r.N() - 1; i >= 1 && first.Opcode() == inspect.OpContinuation && r.N()-i < maxFragments; i-- {
+	for i := r.N() - 1; i >= 1 && first.Opcode() == inspect.OpContinuation && !first.stray() && r.N()-i < maxFragments; i-- {
 		x, ok := n.row(s.pages, i)
 		if !ok {
 			break // it was written over
@@ -172,7 +172,7 @@ func (s *Store) rowsOf(r Row) []Row {
 		if !same(x) {
 			continue
 		}
-		if x.Opcode() != inspect.OpContinuation {
+		if x.Opcode() != inspect.OpContinuation || x.stray() {
 			break // the message never ended
 		}
 		all = append(all, x)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,11 +64,10 @@ type truth struct {
 	scan      [2]inspect.Scanner
 	dirs      [2]saidAt
 	offs      map[uint64]int64 // of frames, by number
-	headless  map[int64]bool   // where a message goes on whose beginning a reader does not have
 }
 
 func newTruth(s inspect.Sink) *truth {
-	h := &truth{Sink: s, offs: map[uint64]int64{}, headless: map[int64]bool{}}
+	h := &truth{Sink: s, offs: map[uint64]int64{}}
 	for d := range h.dirs {
 		h.dirs[d] = saidAt{map[int64]uint64{}, map[int64]saidMessage{}}
 	}
@@ -146,9 +144,6 @@ func (h *truth) checkInspected(t *testing.T, path string) (right, marked int) {
 			t.Errorf("what follows a hole is taken for HTTP: %v", e.Error)
 		case *inspect.Frame:
 			offs[e.N] = e.Off
-			if s := c.Before(e.Dir); s.Blind && !s.InMessage && e.Header.Opcode() == inspect.OpContinuation {
-				h.headless[e.Off] = true
-			}
 			if n, ok := h.dirs[e.Dir].frames[e.Off]; !ok || n != e.Header.Length() {
 				t.Errorf("%v: no frame of %d bytes begins at %d", e.Dir, e.Header.Length(), e.Off)
 			}
@@ -188,10 +183,6 @@ func (h *truth) checkStored(t *testing.T, path string) {
 	s.Rows(0, 0, rows)
 	offOf := func(n uint64) int64 { return rows[n-1].Off() }
 	check := func(how string, r Row, m *Message) {
-		// The Store joins the two halves of messages that a hole lies between.
-		if slices.ContainsFunc(m.Rows[1:], func(r Row) bool { return h.headless[r.Off()] }) {
-			return
-		}
 		if _, err := h.judge(&m.Message, offOf(m.First)); err != nil {
 			t.Errorf("%s, frame %d: the message %v to %v at %d %v", how, r.N(), m.First, m.Last, offOf(m.First), err)
 		}

@@ -26,6 +26,9 @@ const (
 	rowInvalid                // of a message that is no UTF-8
 )
 
+// Bits of byte 31.
+const rowStray = 1 // it goes on with a message whose beginning is missing
+
 const max48 = 1<<48 - 1
 
 func newRow(session int, f *inspect.Frame) Row {
@@ -62,6 +65,9 @@ func (r *Row) set(flag byte, on bool) {
 		r[29] |= flag
 	}
 }
+
+// stray says that the message's beginning is missing: what stands before is another.
+func (r Row) stray() bool { return r[31]&rowStray != 0 }
 
 func (r Row) has(flag byte) bool { return r[29]&flag != 0 }
 

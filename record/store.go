@@ -155,15 +155,15 @@ func OpenStore(ctx context.Context, path string, live <-chan struct{}, judges ..
 func (s *Store) index(ctx context.Context, live <-chan struct{}, judges []inspect.Judge) error {
 	if live != nil || s.ring {
 		defer close(s.indexed)
-		return Follow(ctx, s.path, live, newIndexer(s, bothPasses, judges))
+		return followSource(ctx, s.file, live, newIndexer(s, bothPasses, judges))
 	}
-	err := Follow(ctx, s.path, nil, newIndexer(s, framePass, nil))
+	err := followSource(ctx, s.file, nil, newIndexer(s, framePass, nil))
 	close(s.indexed)
 	s.version.Add(1)
 	if ctx.Err() != nil {
 		return err
 	}
-	return errors.Join(err, again(Follow(ctx, s.path, nil, newIndexer(s, messagePass, judges)), err))
+	return errors.Join(err, again(followSource(ctx, s.file, nil, newIndexer(s, messagePass, judges)), err))
 }
 
 // full says that the index cannot be written any further.

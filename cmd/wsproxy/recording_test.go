@@ -44,7 +44,9 @@ func TestSaveFrom(t *testing.T) {
 	r.writer.Open(inspect.ConnInfo{ID: 7, Time: time.Now(), Client: inspect.Endpoints{Local: "127.0.0.1:8081", Remote: "127.0.0.1:5000"}})
 	r.writer.Chunk(inspect.Chunk{Conn: 7, Time: time.Now(), Data: []byte("GET /here HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")})
 	r.writer.Chunk(inspect.Chunk{Conn: 7, Dir: inspect.ToClient, Time: time.Now(), Data: []byte("HTTP/1.1 101 OK\r\n\r\n")})
-	<-live // it is in the ring
+	for r.writer.Status().Packets < 4 { // the SYN, its answer and both heads
+		<-live
+	}
 	path := filepath.Join(t.TempDir(), "a.pcapng")
 	save := saveFrom(r.path)
 	said, err := save(t.Context(), path, func(read, total int64) {})
