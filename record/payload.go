@@ -217,6 +217,9 @@ func (s *Store) inflated(m *Message, rows []Row, most int) error {
 		return err
 	}
 	data, size, err := s.inflateOne(c, rows)
+	if errors.Is(err, ErrMissing) || errors.Is(err, ErrLapped) {
+		return err // a ring has written over it since it was indexed
+	}
 	m.Size = size
 	if m.Data = slices.Clone(data[:min(len(data), most)]); err != nil {
 		m.Undecodable = errors.Is(err, inspect.ErrLost)

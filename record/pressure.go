@@ -9,6 +9,7 @@ import "github.com/wsproxy/wsproxy/inspect"
 const (
 	snapFrom    = queueLimit / 2
 	snapPayload = 1 << 10
+	headsWithin = 64 << 10 // of a direction's beginning, for which the queue has more room
 )
 
 // thinned is a direction of a temporary recording of which bytes are left out.
@@ -31,6 +32,8 @@ func (w *Writer) squeeze(o op, data []byte) {
 	switch {
 	case t != nil && !t.lost:
 		w.shorten(key, t, o, data)
+	case t == nil && front < 0 && !o.whole && o.off+int64(len(data)) <= headsWithin && w.queue.size()+len(data) <= 2*queueLimit:
+		w.add(o, data) // without its heads a session would never be one
 	case front < 0 && (t != nil || w.queue.full(len(data))), front >= 0 && w.queue.full(front):
 		w.lose(key, data)
 	case t == nil && (front < 0 || !pressed):

@@ -141,6 +141,33 @@ func TestDroppedInsideAFrame(t *testing.T) {
 	}
 }
 
+// A session that begins while the queue is full is one all the same: there is more
+// room for heads.
+func TestHeadsAreSpared(t *testing.T) {
+	w, v, dir := pressed(t)
+	drain(t, w)
+	crowd(w, queueLimit)
+	late := newRingVoice(t, w, 77)
+	late.say(inspect.ToClient, 50)
+	drain(t, w)
+	late.say(inspect.ToClient, 60)
+	late.end()
+	v.end()
+	drained(t, w)
+	opened := false
+	in := &inspect.Inspector{Emit: func(c *inspect.Conn, e inspect.Event) {
+		if _, ok := e.(*inspect.Opened); ok && c.Info().ID == 77 {
+			opened = true
+		}
+	}}
+	if err := Follow(t.Context(), dir, nil, in); err != nil {
+		t.Fatal(err)
+	}
+	if !opened {
+		t.Error("the session that began in a full queue is none")
+	}
+}
+
 // What comes before the session is whole, or not there at all.
 func TestHeadsAreNotShortened(t *testing.T) {
 	dir := t.TempDir()

@@ -197,3 +197,30 @@ func TestRingIsReadOnce(t *testing.T) {
 		t.Errorf("%d bytes were read again", s.checked)
 	}
 }
+
+// TestWrittenOverMessage: a compressed message that a ring has written over since it was
+// indexed is missing, and not empty.
+func TestWrittenOverMessage(t *testing.T) {
+	w, dir := ringOf(t)
+	s := openStore(t, dir, w.Watch())
+	w.Open(conn(9))
+	w.Chunk(inspect.Chunk{Conn: 9, Time: t0, Data: []byte(upgrade)})
+	w.Chunk(inspect.Chunk{Conn: 9, Dir: inspect.ToClient, Time: t0, Data: []byte(agreed)})
+	w.Chunk(inspect.Chunk{Conn: 9, Dir: inspect.ToClient, Time: t0, Off: int64(len(agreed)), Data: []byte("\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00"), Boundary: 1, Whole: true})
+	await(t, func() bool { return s.Sessions() == 1 && s.Len(0) == 1 })
+	var row [1]Row
+	s.Rows(0, 0, row[:])
+	if m, err := s.Message(row[0], 100); err != nil || string(m.Data) != "Hello" {
+		t.Fatalf("%q, %v", m.Data, err)
+	}
+	v := newRingVoice(t, w, 1)
+	for range 2500 {
+		v.say(inspect.ToClient, 4000)
+		keepUp(t, w)
+	}
+	await(t, func() bool { return w.Status().Behind == 0 })
+	if m, err := s.Message(row[0], 100); err == nil && string(m.Data) != "Hello" && !m.Cut && !m.Undecodable {
+		t.Errorf("%q, and nothing said", m.Data)
+	}
+	closed(t, w)
+}
