@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -129,6 +130,7 @@ func (p *proxying) redaction(w inspect.Sink) inspect.Sink {
 // watchUntilEnd serves until the user has seen enough, then ends everything in
 // one order: listeners, sessions, recording, output.
 func (p *proxying) watchUntilEnd(ctx context.Context) error {
+	p.tidy()
 	p.announce()
 	var serving sync.WaitGroup
 	failed := make(chan error, len(p.listeners))
@@ -174,6 +176,18 @@ func (p *proxying) watchUntilEnd(ctx context.Context) error {
 		return err
 	}
 	return interrupted(ctx)
+}
+
+// tidyAt is how much garbage there may be, in percent of what is in use: relaying makes
+// hardly any, so that what sessions hold is most of the memory.
+const tidyAt = 40
+
+// tidy keeps memory small where this process only relays and records. The user's GOGC
+// stands.
+func (p *proxying) tidy() {
+	if f := &p.flags.output; os.Getenv("GOGC") == "" && (f.quiet || f.screen(p.out) || p.recording == nil) {
+		debug.SetGCPercent(tidyAt)
+	}
 }
 
 // stalled is how long relays that wait for the disk may take to end.
