@@ -26,6 +26,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -51,7 +52,7 @@ const (
 
 // Options are a connection's. The zero value will do.
 type Options struct {
-	Logf      func(format string, args ...any) // told each breach by the peer, one line, at most 20 a connection; it must not call back
+	Logf      func(format string, args ...any) // told each breach by the peer, one line, at most 20 a connection and one for its end; it must not call back
 	HeadLimit int                              // most bytes of a head, counted as RFC 9113 section 6.5.2 does; 0: 64 KiB
 	Streams   int                              // server's role: most streams at once; 0: 256
 	Greeting  time.Duration                    // how long the peer may take to send its SETTINGS; 0: 10 s
@@ -300,7 +301,7 @@ func (c *Conn) fail(err error) {
 	var b *BreachError
 	switch {
 	case errors.As(err, &b):
-		c.tell("%v", err)
+		c.line("%v", err)
 		_ = c.fw.WriteGoAway(c.lastID, b.Code, []byte(b.Reason))
 	case errors.Is(err, net.ErrClosed):
 		_ = c.fw.WriteGoAway(c.lastID, http2.ErrCodeNo, nil)
@@ -333,8 +334,12 @@ func (c *Conn) cause() error {
 func (c *Conn) tell(format string, args ...any) {
 	const most = 20
 	if c.told++; c.told <= most {
-		c.opt.Logf("HTTP/2 peer "+c.nc.RemoteAddr().String()+": "+format, args...)
+		c.line(format, args...)
 	}
+}
+
+func (c *Conn) line(format string, args ...any) {
+	c.opt.Logf("HTTP/2 peer %v: %s", c.nc.RemoteAddr(), fmt.Sprintf(format, args...))
 }
 
 // past is a deadline that wakes a read.
