@@ -469,12 +469,12 @@ func TestServerBreaches(t *testing.T) {
 			}
 			p.awaitHeaders(1)
 			c.do(p)
+			p.awaitReset(1)
 			_, err := io.ReadAll(s)
 			var b *h2.BreachError
 			if !errors.As(err, &b) || !errors.Is(err, syscall.ECONNRESET) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("the reader is told %v", err)
 			}
-			p.awaitReset(1)
 			p.awaitEcho()
 		})
 	}
