@@ -22,3 +22,10 @@ func (c *Conn) Bounded() error {
 	}
 	return nil
 }
+
+// Waiting is how many streams wait for their turn to send DATA.
+func (c *Conn) Waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue)
+}

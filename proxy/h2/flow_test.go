@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -149,14 +150,21 @@ func TestTurns(t *testing.T) {
 	conn, p := server(t, connectable, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
 	var both sync.WaitGroup
 	defer both.Wait()
-	for id := uint32(1); id <= 3; id += 2 {
+	write := func(id uint32) {
 		s := open(t, conn)
 		_, _ = io.WriteString(s, upgrade)
 		p.awaitHeaders(id)
 		both.Go(func() { _, _ = s.Write(make([]byte, 400<<10)) })
 	}
+	write(1)
 	for left := 65535; left > 0; {
 		left -= len(p.dataOf().Data())
+	}
+	write(3) // a head waits for no window
+	for by := time.Now().Add(patient); conn.Waiting() < 2; runtime.Gosched() {
+		if time.Now().After(by) {
+			t.Fatal("the two do not wait")
+		}
 	}
 	var last uint32
 	runs, alternated := 0, 0
@@ -170,13 +178,13 @@ func TestTurns(t *testing.T) {
 			alternated++
 			runs = 0
 		}
-		if runs++; runs > 1 && alternated > 1 {
+		if runs++; runs > 1 {
 			t.Errorf("stream %d has two turns running", f.StreamID)
 		}
 		last = f.StreamID
 	}
-	if alternated < 20 {
-		t.Errorf("of 40 turns %d were another stream's", alternated)
+	if alternated != 40 {
+		t.Errorf("of 40 turns %d went to the other stream", alternated)
 	}
 	_ = p.WriteWindowUpdate(0, 1<<20)
 }

@@ -88,7 +88,8 @@ type Conn struct {
 	reserved int                  // client's role: streams that have no number yet
 	recent   [64]uint32           // streams that we have reset, newest at lately-1
 	lately   int
-	queue    []*Stream // that wait for their turn to send
+	queue    []*Stream // that wait for their turn to send DATA
+	heads    []*Stream // that wait for room in out
 	nextID   uint32    // client's role
 	lastID   uint32    // server's role: the highest that the client has used
 	draining bool      // no new streams

@@ -22,6 +22,10 @@ func (c *Conn) write() {
 			return
 		}
 		c.out, spare = spare, c.out
+		for _, s := range c.heads {
+			s.writable.Broadcast()
+		}
+		c.heads = c.heads[:0]
 		c.nudge()
 		c.mu.Unlock()
 		_, err := c.nc.Write(spare.Bytes())
@@ -43,8 +47,20 @@ func (c *Conn) nudge() {
 	}
 }
 
-// turn waits until s may send, behind those that asked before, and answers how
-// many of want bytes. A frame that carries none needs no window. c.mu is held.
+// room waits until s may send a head: it needs no window, so it does not wait for
+// the turn of those that do. c.mu is held.
+func (s *Stream) room() error {
+	for {
+		if err := s.unsendable(); err != nil || s.c.out.Len() < outBound {
+			return err
+		}
+		s.c.heads = append(s.c.heads, s)
+		s.writable.Wait()
+	}
+}
+
+// turn waits until s may send DATA, behind those that asked before, and answers
+// how many of want bytes. c.mu is held.
 func (s *Stream) turn(want int) (int, error) {
 	c := s.c
 	queued := false
@@ -63,7 +79,7 @@ func (s *Stream) turn(want int) (int, error) {
 		if err := s.unsendable(); err != nil {
 			return 0, err
 		}
-		if want > 0 && s.send <= 0 { // it holds nobody else up
+		if s.send <= 0 { // it holds nobody else up
 			leave()
 			s.writable.Wait()
 			continue
@@ -71,7 +87,7 @@ func (s *Stream) turn(want int) (int, error) {
 		if !queued {
 			c.queue, queued = append(c.queue, s), true
 		}
-		if n := min(int64(want), s.send, c.send, int64(c.peer.frame)); c.queue[0] == s && c.out.Len() < outBound && (want == 0 || n > 0) {
+		if n := min(int64(want), s.send, c.send, int64(c.peer.frame)); c.queue[0] == s && c.out.Len() < outBound && n > 0 {
 			return int(n), nil
 		}
 		s.writable.Wait()
@@ -127,7 +143,7 @@ func (s *Stream) sendHead(fields []hpack.HeaderField, end bool) error {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, err := s.turn(0); err != nil {
+	if err := s.room(); err != nil {
 		return err
 	}
 	if s.id == 0 {
