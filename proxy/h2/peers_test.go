@@ -255,34 +255,41 @@ func echoH1(t testing.TB) string {
 	})
 }
 
-// echoXNet is golang.org/x/net's server doing the same over HTTP/2.
-func echoXNet(t testing.TB) string {
-	return listen(t, func(c net.Conn) {
-		srv := &http2.Server{}
-		srv.ServeConn(c, &http2.ServeConnOpts{BaseConfig: &http.Server{ErrorLog: nil}, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method != "CONNECT" || r.Header.Get(":protocol") != "websocket" {
-				body, _ := io.ReadAll(r.Body)
-				w.Header().Set("Trailer", "X-Sum")
-				w.Header().Set("X-Method", r.Method)
-				fmt.Fprintf(w, "%s %s %s %s", r.Method, r.Host, r.URL, body)
-				w.Header().Set("X-Sum", fmt.Sprint(len(body)))
+// echoGo is Go's own server doing the same over HTTP/2.
+func echoGo(t testing.TB) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p http.Protocols
+	p.SetUnencryptedHTTP2(true)
+	srv := &http.Server{Protocols: &p, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != "CONNECT" || r.Header.Get(":protocol") != "websocket" {
+			body, _ := io.ReadAll(r.Body)
+			w.Header().Set("Trailer", "X-Sum")
+			w.Header().Set("X-Method", r.Method)
+			fmt.Fprintf(w, "%s %s %s %s", r.Method, r.Host, r.URL, body)
+			w.Header().Set("X-Sum", fmt.Sprint(len(body)))
+			return
+		}
+		w.Header().Set("Sec-WebSocket-Protocol", r.Header.Get("Sec-WebSocket-Protocol"))
+		w.WriteHeader(200)
+		rc := http.NewResponseController(w)
+		_ = rc.EnableFullDuplex()
+		_ = rc.Flush()
+		buf := make([]byte, 8192)
+		for {
+			n, err := r.Body.Read(buf)
+			if _, werr := w.Write(buf[:n]); werr != nil || err != nil {
 				return
 			}
-			w.Header().Set("Sec-WebSocket-Protocol", r.Header.Get("Sec-WebSocket-Protocol"))
-			w.WriteHeader(200)
-			rc := http.NewResponseController(w)
-			_ = rc.EnableFullDuplex()
 			_ = rc.Flush()
-			buf := make([]byte, 8192)
-			for {
-				n, err := r.Body.Read(buf)
-				if _, werr := w.Write(buf[:n]); werr != nil || err != nil {
-					return
-				}
-				_ = rc.Flush()
-			}
-		})})
-	})
+		}
+	})}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = srv.Serve(l) }()
+	t.Cleanup(func() { srv.Close(); <-done })
+	return l.Addr().String()
 }
 
 // webSocket is a client's raw session: what is written are frames.
@@ -314,8 +321,8 @@ func upgradeH1(t testing.TB, c half) *webSocket {
 // upgradeXNet opens one with golang.org/x/net's client.
 func upgradeXNet(t testing.TB, addr string) *webSocket {
 	t.Helper()
-	tr := &http2.Transport{AllowHTTP: true, DialTLSContext: nil}
-	cc, err := tr.NewClientConn(dial(t, addr))
+	//lint:ignore SA1019 net/http's own client refuses the header :protocol
+	cc, err := new(http2.Transport).NewClientConn(dial(t, addr))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +369,7 @@ func TestFourWays(t *testing.T) {
 					addr := echoH1(t)
 					connect = func() (half, error) { return dial(t, addr), nil }
 				} else {
-					c := clientH2(t, echoXNet(t), h2.Options{Scheme: "http"})
+					c := clientH2(t, echoGo(t), h2.Options{Scheme: "http"})
 					connect = func() (half, error) { return c.Open(context.Background()) }
 				}
 				serve := func(c half) {

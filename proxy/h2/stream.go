@@ -153,7 +153,8 @@ func (s *Stream) giveBack(n int) {
 // socket while 64 KiB are to be written to it. Errors are those of Read;
 // ErrNoExtendedConnect if a request asks for a WebSocket and the server takes
 // none; and one that unwraps to none of ours for bytes that are not HTTP/1.1,
-// after which the stream is reset.
+// after which the stream is reset. Behind a deadline in the middle of a message
+// only a session goes on where it stopped; anything else is to be closed.
 func (s *Stream) Write(p []byte) (int, error) {
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
@@ -180,7 +181,8 @@ func (s *Stream) answerWhole() bool {
 }
 
 // CloseWrite says that nothing more will be written: END_STREAM. In the middle of
-// a message, which has its end by other means, it is a reset.
+// a message, which has its end by other means, it is a reset. It waits for a Write
+// that is under way.
 func (s *Stream) CloseWrite() error {
 	s.wmu.Lock()
 	defer s.wmu.Unlock()
@@ -264,10 +266,6 @@ func (s *Stream) fail(err error) {
 // ending notes that END_STREAM was sent: c.mu is held.
 func (s *Stream) ending() {
 	s.ended = true
-	if s.c.server && s.kind != exchange && !s.accepted { // what came early is nobody's
-		s.giveBack(len(s.in.content) - s.in.off)
-		s.in.content, s.in.off = nil, 0
-	}
 	s.readable.Broadcast()
 	s.bothEnded()
 }
