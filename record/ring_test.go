@@ -213,6 +213,21 @@ func TestRingResumesInsideAFrame(t *testing.T) {
 	}
 }
 
+// held is a sink that takes its time over one chunk.
+type held struct {
+	inspect.Sink
+	at, n       int
+	there, goOn chan struct{}
+}
+
+func (h *held) Chunk(c inspect.Chunk) {
+	if h.n++; h.n == h.at {
+		close(h.there)
+		<-h.goOn
+	}
+	h.Sink.Chunk(c)
+}
+
 // A reader that is overtaken says so by a hole and goes on; nothing wrong is read.
 func TestRingLapsASlowReader(t *testing.T) {
 	w, dir := ringOf(t)
@@ -225,15 +240,16 @@ func TestRingLapsASlowReader(t *testing.T) {
 	}
 	keepUp(t, w)
 	await(t, func() bool { return w.Status().Packets >= 104 })
-	go func() { done <- Follow(context.Background(), dir, live, got) }()
-	live <- struct{}{} // it has read to the end once, and sleeps again
-	live <- struct{}{}
+	slow := &held{Sink: got, at: 102, there: make(chan struct{}), goOn: make(chan struct{})} // both heads, and all that was said
+	go func() { done <- Follow(context.Background(), dir, live, slow) }()
+	<-slow.there
 	for range 3000 {
 		f.say(inspect.ToClient, 4000)
 		keepUp(t, w)
 	}
 	f.end()
 	closed(t, w)
+	close(slow.goOn)
 	close(live)
 	if err := <-done; err != nil {
 		t.Fatal(err)
