@@ -43,8 +43,8 @@ type pages struct {
 type page struct {
 	n     uint32
 	dirty bool
-	used  bool // since the hand came by
-	b     [pageSize]byte
+	used  bool            // since the hand came by
+	b     *[pageSize]byte // apart, since together they would be rounded up by an eighth
 }
 
 func newPages(dirs scratch) *pages {
@@ -138,7 +138,7 @@ func (p *pages) spare() *page {
 		delete(p.at, g.n)
 		return g
 	}
-	g := new(page)
+	g := &page{b: new([pageSize]byte)}
 	p.all = append(p.all, g)
 	return g
 }
