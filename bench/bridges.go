@@ -13,20 +13,10 @@ import (
 
 // echoBytes sends back what comes.
 func echoBytes(l net.Listener) error {
-	for {
-		c, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		go func() {
-			defer c.Close()
-			buf := make([]byte, mostBuffer)
-			_, _ = io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{c}, buf) // the client's side counts what is missing
-		}()
-	}
+	return acceptEach(l, func(c net.Conn) {
+		buf := make([]byte, mostBuffer)
+		_, _ = io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{c}, buf) // the client's side counts what is missing
+	})
 }
 
 // gorillaBridge is the bridge that people write by hand, written for speed: messages are

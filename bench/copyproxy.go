@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"io"
 	"net"
 	"sync"
@@ -11,27 +10,17 @@ import (
 // io.Copy, in pieces of 32 KiB. (The wrappers keep io.Copy from handing the work to
 // the kernel's splice: what is to be compared with has to see the bytes.)
 func copyProxy(l net.Listener, target string) error {
-	for {
-		c, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return nil
-		}
+	return acceptEach(l, func(c net.Conn) {
+		s, err := dialLoopback(target)
 		if err != nil {
-			return err
+			return
 		}
-		go func() {
-			defer c.Close()
-			s, err := dialLoopback(target)
-			if err != nil {
-				return
-			}
-			defer s.Close()
-			var up sync.WaitGroup
-			up.Go(func() { copyHalf(s, c) })
-			copyHalf(c, s)
-			up.Wait()
-		}()
-	}
+		defer s.Close()
+		var up sync.WaitGroup
+		up.Go(func() { copyHalf(s, c) })
+		copyHalf(c, s)
+		up.Wait()
+	})
 }
 
 // copyHalf copies one direction and its end.

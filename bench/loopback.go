@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -39,4 +40,22 @@ func freePort() (string, error) {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
+}
+
+// acceptEach serves each connection in a goroutine of its own, which closes it, until
+// the listener is closed. They end with the process, or with their clients.
+func acceptEach(l net.Listener, serve func(net.Conn)) error {
+	for {
+		c, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer c.Close()
+			serve(c)
+		}()
+	}
 }

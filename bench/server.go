@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -28,19 +27,7 @@ type loadServer struct {
 // serve returns when the listener is closed; connections end with the process, or
 // with their clients.
 func (s *loadServer) serve(l net.Listener) error {
-	for {
-		c, err := l.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		go func() {
-			defer c.Close()
-			_ = s.session(c) // the client's side counts what is missing
-		}()
-	}
+	return acceptEach(l, func(c net.Conn) { _ = s.session(c) }) // the client's side counts what is missing
 }
 
 func (s *loadServer) session(c net.Conn) error {

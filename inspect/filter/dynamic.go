@@ -1,10 +1,6 @@
 package filter
 
-import (
-	"fmt"
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // get is a member of a JSON value, nil where there is none.
 func get(args ...any) (any, error) {
@@ -77,6 +73,3 @@ func number(v any) (float64, bool) {
 	}
 	return 0, false
 }
-
-// Quote writes text so that it is searched for as it stands.
-func Quote(text string) string { return fmt.Sprintf("%q", strings.ToValidUTF8(text, "\uFFFD")) }
