@@ -340,13 +340,16 @@ func (p *proxied) get(t *testing.T) (int, string) {
 	return r.StatusCode, string(body)
 }
 
-// nobody is a port that nobody listens on.
+// nobody is a port that nobody listens on, nor will: a connection has it until the
+// test ends, so that no program is given it meanwhile.
 func nobody(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	c, err := net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	t.Cleanup(func() { must(t, errors.Join(c.Close(), l.Close())) })
+	return c.LocalAddr().String()
 }
 
 func port(addr string) string { return addr[strings.LastIndex(addr, ":")+1:] }
