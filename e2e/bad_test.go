@@ -352,6 +352,15 @@ func nobody(t *testing.T) string {
 	return c.LocalAddr().String()
 }
 
+// free is a port that was just let go of, to be listened on later.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	must(t, l.Close())
+	return l.Addr().String()
+}
+
 func port(addr string) string { return addr[strings.LastIndex(addr, ":")+1:] }
 
 // A server that cannot be reached gives a 502 whose body says why in a sentence,
@@ -389,7 +398,7 @@ func TestUnreachable(t *testing.T) {
 // A server that comes back is reached again by the next connection.
 func TestServerComesBack(t *testing.T) {
 	t.Parallel()
-	addr := nobody(t)
+	addr := free(t)
 	proxy := startProxy(t, "--plain", "ws://"+addr)
 	if status, _ := proxy.get(t); status != 502 {
 		t.Errorf("status %d without a server", status)
