@@ -233,11 +233,21 @@ func TestBackPressure(t *testing.T) {
 			if way == "to-server" {
 				from, to = client, server
 			}
-			before := resident(t, p.cmd.Process.Pid)
 			frame := wstest.Frame(inspect.Fields{Fin: true, Opcode: inspect.OpBinary, Masked: way == "to-server"}, strings.Repeat("x", 16<<10))
 			var sent atomic.Int64
 			var load sync.WaitGroup
 			defer load.Wait()
+			// What flows takes its memory first, so that growth is the stop's alone.
+			load.Go(func() {
+				for range warming / len(frame) {
+					if from.Send(frame) != nil {
+						return
+					}
+				}
+			})
+			take(t, to, warming/len(frame)*len(frame))
+			load.Wait()
+			before := resident(t, p.cmd.Process.Pid)
 			load.Go(func() {
 				for range (256 << 20) / len(frame) {
 					if from.Send(frame) != nil {
@@ -253,16 +263,24 @@ func TestBackPressure(t *testing.T) {
 			if grown := resident(t, p.cmd.Process.Pid) - before; grown > 16<<20 {
 				t.Errorf("wsproxy grew by %d bytes", grown)
 			}
-			n := 0
-			for b := make([]byte, 64<<10); n < int(stopped); {
-				k, err := to.Read(b)
-				if n += k; err != nil {
-					t.Fatalf("after %d bytes of %d: %v", n, stopped, err)
-				}
-			}
+			take(t, to, int(stopped))
 			_ = from.Close() // the sender has seen enough
 			_ = to.Close()
 		})
+	}
+}
+
+// warming is how many bytes flow before a reader stops.
+const warming = 64 << 20
+
+// take reads at least so many bytes.
+func take(t *testing.T, c *wstest.Conn, want int) {
+	t.Helper()
+	for n, b := 0, make([]byte, 64<<10); n < want; {
+		k, err := c.Read(b)
+		if n += k; err != nil {
+			t.Fatalf("after %d bytes of %d: %v", n, want, err)
+		}
 	}
 }
 
