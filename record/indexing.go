@@ -127,14 +127,19 @@ func (x *indexer) chunk(_ *inspect.Conn, c inspect.Chunk) {
 	}
 }
 
-// trim lets go of what a ring no longer has.
+// trim lets go of what a ring no longer has, and of the older half of what it has
+// where the index is as large as it may be.
 func (x *indexer) trim() {
 	s := x.store
-	if s.read-s.trimmed < segmentMin {
+	if s.read-s.trimmed < segmentMin && s.pages.used <= s.most {
 		return // looking costs something
 	}
 	s.trimmed = s.read
 	from := s.file.oldest()
+	if s.pages.used > s.room {
+		from = max(from, s.shelf.from+(s.read-s.shelf.from)/2)
+		defer func() { s.most = max(s.room, s.pages.used+s.room/8) }()
+	}
 	if from == 0 {
 		return
 	}

@@ -30,6 +30,10 @@ const (
 	segmentMax = 16<<20 - 4096 // a block as long as the whole segment is still believed
 )
 
+// indexShare of what a temporary recording may keep is for the index of who looks
+// at it: small frames make an index that is larger than they are.
+const indexShare = 5
+
 // MinKeep is the least that a temporary recording can be told to keep, in bytes.
 const MinKeep = 4 * segmentMin
 
@@ -48,11 +52,11 @@ type ring struct {
 	at    int64 // in it
 }
 
-// createRing lays out a ring of about keep bytes in a folder that is there. The
-// first segment is begun.
+// createRing lays out a ring in a folder that is there, which with an index of it
+// takes about keep bytes. The first segment is begun.
 func createRing(dir, title string, keep int64) (*ring, error) {
 	r := &ring{dir: dir, size: min(max(keep/16, segmentMin), segmentMax) &^ 4095, seq: -1}
-	r.count = max(4, keep/r.size)
+	r.count = max(4, (keep-keep/indexShare)/r.size)
 	var err error
 	if r.state, err = os.OpenFile(filepath.Join(dir, ringState), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 		return nil, err
@@ -324,6 +328,9 @@ func (r *ringReader) after(off int64) (int64, bool) {
 	seq := off / r.size
 	return (seq + 1) * r.size, err == nil && newest > seq
 }
+
+// indexRoom is how large an index of the ring may be, in bytes.
+func (r *ringReader) indexRoom() int64 { return r.count * r.size / (indexShare - 1) }
 
 func (r *ringReader) oldest() int64 {
 	newest, _, err := r.limits()

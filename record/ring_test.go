@@ -311,6 +311,33 @@ func TestStoreOfARing(t *testing.T) {
 	closed(t, w)
 }
 
+// Small frames make an index larger than they are: it counts against what may be
+// kept, and the newest frames stay.
+func TestIndexOfARingIsBounded(t *testing.T) {
+	w, dir := ringOf(t)
+	s := openStore(t, dir, w.Watch())
+	f := newRingVoice(t, w, 1)
+	const each, chunks = 30_000, 40 // frames of two bytes: 60 KB of pings, 960 KB of rows
+	for n := range chunks {
+		f.chunk(inspect.ToClient, bytes.Repeat([]byte{0x89, 0}, each), 2*each, true)
+		await(t, func() bool { return s.Sessions() == 1 && s.Len(0) == (n+1)*each })
+		s.mu.Lock()
+		used, room := s.pages.used, s.room
+		s.mu.Unlock()
+		if used > 3*room { // what came at once is never cut
+			t.Fatalf("after %d chunks the index takes %d bytes of %d", n, used, room)
+		}
+	}
+	rows := make([]Row, 100)
+	if n := s.Rows(0, chunks*each-100, rows); n != 100 || rows[99].N() != chunks*each {
+		t.Errorf("%d of the newest rows are there", n)
+	}
+	if s.First(0) == 0 {
+		t.Error("nothing was forgotten")
+	}
+	closed(t, w)
+}
+
 // Each segment is a pcapng file by itself, at any time, for other programs too.
 func TestRingSegmentsAreFiles(t *testing.T) {
 	w, dir := ringOf(t)

@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,8 @@ type Store struct {
 	file    source // for reading payloads
 	side    *side  // bytes of conversations that were put together while reading
 	ring    bool   // it is a temporary recording, which is written over
+	room    int64  // bytes that the index of a ring may have
+	most    int64  // with more it is looked at what can go, at least room
 	ctx     context.Context
 	stop    context.CancelFunc
 	indexed chan struct{} // closed when every frame is known
@@ -135,8 +138,12 @@ func OpenStore(ctx context.Context, path string, live <-chan struct{}, judges ..
 	_, plain := f.(plainSource)
 	dirs := scratch{path: path, ring: !plain}
 	p := newPages(dirs)
-	s := &Store{path: path, file: f, ring: !plain, side: &side{dirs: dirs}, ctx: ctx, stop: stop, indexed: make(chan struct{}), done: make(chan struct{}),
+	s := &Store{path: path, file: f, ring: !plain, room: math.MaxInt64, most: math.MaxInt64, side: &side{dirs: dirs}, ctx: ctx, stop: stop, indexed: make(chan struct{}), done: make(chan struct{}),
 		pages: p, shelf: newShelf(p), lines: map[lineKey]string{}}
+	if r, ok := f.(*ringReader); ok {
+		s.room = r.indexRoom()
+		s.most = s.room
+	}
 	go func() {
 		defer close(s.done)
 		err := s.index(ctx, live, judges)
