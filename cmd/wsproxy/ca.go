@@ -185,9 +185,12 @@ var caStores = []caStore{
 }
 
 func openJava() (store, error) {
+	if home := javaHome(); home != "" {
+		_ = os.Setenv("JAVA_HOME", home) // truststore looks there alone; a name that cannot be set is none
+	}
 	t, err := truststore.NewJavaTrust()
 	if err != nil {
-		return nil, errors.New("JAVA_HOME names no Java with keytool")
+		return nil, errors.New("no Java with keytool is on the PATH or in JAVA_HOME")
 	}
 	return t, t.PreCheck()
 }

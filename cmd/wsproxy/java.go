@@ -8,12 +8,30 @@ import (
 	"encoding/pem"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"unicode/utf16"
 )
 
 // javaPassword seals Java's stores, everywhere: it keeps nothing secret.
 const javaPassword = "changeit"
+
+// javaHome is where the Java is that JAVA_HOME or, without it, the PATH names;
+// empty if there is none.
+func javaHome() string {
+	if home := os.Getenv("JAVA_HOME"); home != "" {
+		return home
+	}
+	tool, err := exec.LookPath("keytool")
+	if err != nil {
+		return ""
+	}
+	if real, err := filepath.EvalSymlinks(tool); err == nil {
+		tool = real
+	}
+	return filepath.Dir(filepath.Dir(tool))
+}
 
 // javaStore is a store of trusted certificates that every Java reads (JKS, as
 // sun.security.provider.JavaKeyStore has it). made is a time in milliseconds.

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/pem"
 	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -37,5 +39,41 @@ func TestJavaOptions(t *testing.T) {
 		t.Error(got)
 	} else if t.Setenv("JAVA_TOOL_OPTIONS", got); javaOptions("/a b/c.jks") != got {
 		t.Errorf("a second time it is %s", javaOptions("/a b/c.jks"))
+	}
+}
+
+// The Java is the one that JAVA_HOME names, else the one whose keytool would run.
+func TestJavaHome(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "jvm", "java-17")
+	bin, path := filepath.Join(home, "bin"), t.TempDir()
+	tool := "keytool"
+	if runtime.GOOS == "windows" {
+		tool += ".exe"
+	}
+	if err := os.MkdirAll(bin, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(bin, tool), nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(bin, tool), filepath.Join(path, tool)); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("JAVA_HOME", "")
+	t.Setenv("PATH", path)
+	want, err := filepath.EvalSymlinks(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := javaHome(); got != want {
+		t.Errorf("on the PATH: %q, want %q", got, want)
+	}
+	t.Setenv("PATH", bin+"x")
+	if got := javaHome(); got != "" {
+		t.Errorf("without one: %q", got)
+	}
+	t.Setenv("JAVA_HOME", "/opt/java")
+	if got := javaHome(); got != "/opt/java" {
+		t.Errorf("by name: %q", got)
 	}
 }
