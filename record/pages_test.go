@@ -143,10 +143,8 @@ func TestIndexLiesOnDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	s := &Store{path: f.Name(), file: plainSource{f}, lines: map[lineKey]string{}}
-	s.pages = newPages(scratch{path: s.path})
+	s := newStore(t.Context(), f.Name(), plainSource{f})
 	s.pages.hold = min(pagesHold, frames/2000) // of few frames few pages, so that the disk is used
-	s.shelf = newShelf(s.pages)
 	defer s.pages.close()
 	x := newIndexer(s, bothPasses, nil)
 	const conns = 32

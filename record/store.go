@@ -134,19 +134,10 @@ func OpenStore(ctx context.Context, path string, live <-chan struct{}, judges ..
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(ctx)
-	_, plain := f.(plainSource)
-	dirs := scratch{path: path, ring: !plain}
-	p := newPages(dirs)
-	s := &Store{path: path, file: f, ring: !plain, room: math.MaxInt64, most: math.MaxInt64, side: &side{dirs: dirs}, ctx: ctx, stop: stop, indexed: make(chan struct{}), done: make(chan struct{}),
-		pages: p, shelf: newShelf(p), lines: map[lineKey]string{}}
-	if r, ok := f.(*ringReader); ok {
-		s.room = r.indexRoom()
-		s.most = s.room
-	}
+	s := newStore(ctx, path, f)
 	go func() {
 		defer close(s.done)
-		err := s.index(ctx, live, judges)
+		err := s.index(s.ctx, live, judges)
 		s.mu.Lock()
 		if s.err = err; s.pages.err != nil {
 			s.err = s.pages.err // it ended the reading
@@ -155,6 +146,21 @@ func OpenStore(ctx context.Context, path string, live <-chan struct{}, judges ..
 		s.version.Add(1)
 	}()
 	return s, nil
+}
+
+// newStore is a Store of nothing yet.
+func newStore(ctx context.Context, path string, f source) *Store {
+	_, plain := f.(plainSource)
+	dirs := scratch{path: path, ring: !plain}
+	s := &Store{path: path, file: f, side: &side{dirs: dirs}, ring: !plain, room: math.MaxInt64,
+		indexed: make(chan struct{}), done: make(chan struct{}), pages: newPages(dirs), lines: map[lineKey]string{}}
+	s.ctx, s.stop = context.WithCancel(ctx)
+	s.shelf = newShelf(s.pages)
+	if r, ok := f.(*ringReader); ok {
+		s.room = r.indexRoom()
+	}
+	s.most = s.room
+	return s
 }
 
 // index reads the recording. A ring may be written over between two readings, so that

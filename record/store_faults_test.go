@@ -40,10 +40,7 @@ func unread(t *testing.T) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := scratch{path: path}
-	s := &Store{path: path, file: f, side: &side{dirs: d}, indexed: make(chan struct{}), done: make(chan struct{}), pages: newPages(d), lines: map[lineKey]string{}}
-	s.shelf = newShelf(s.pages)
-	s.ctx, s.stop = context.WithCancel(context.Background())
+	s := newStore(context.Background(), path, f)
 	t.Cleanup(func() { _ = f.Close(); s.pages.close() })
 	if err := Follow(t.Context(), path, nil, newIndexer(s, framePass, nil)); err != nil {
 		t.Fatal(err)
@@ -90,17 +87,16 @@ func TestIndexCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	p := newPages(scratch{path: path})
+	s := newStore(t.Context(), path, f)
+	defer s.stop()
+	p := s.pages
 	p.hold = 8
 	p.file, err = os.OpenFile(path, os.O_RDONLY, 0) // which takes nothing
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.file.Close()
-	ctx, stop := context.WithCancel(t.Context())
-	s := &Store{path: path, file: f, side: &side{}, ctx: ctx, stop: stop, indexed: make(chan struct{}), pages: p, lines: map[lineKey]string{}}
-	s.shelf = newShelf(p)
-	if err := s.index(ctx, nil, nil); !errors.Is(err, context.Canceled) {
+	if err := s.index(s.ctx, nil, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("indexing ended with %v", err)
 	}
 	if p.err == nil || !strings.HasPrefix(p.err.Error(), "the index: write ") || len(p.all) > 2*p.hold {
