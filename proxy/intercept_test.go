@@ -388,6 +388,9 @@ func TestInterceptEndings(t *testing.T) {
 				if !c.reset {
 					_ = raw(to).CloseWrite()
 					s.expectEnd(from, false)
+					if _, err := raw(from).Read(make([]byte, 1)); !errors.Is(err, io.EOF) { // behind the close_notify
+						t.Errorf("no FIN came: %v", err)
+					}
 				}
 				reset(raw(from)) // no FIN follows a close_notify that came alone
 				await(t, "the connection is over", func() bool { return s.server.Stats().Open == 0 })
