@@ -232,10 +232,20 @@ func (s *Stream) Close() error {
 
 // Reset is Close with CANCEL, whatever was said before: what RST is to TCP
 // (RFC 8441 section 5).
-func (s *Stream) Reset() error {
+func (s *Stream) Reset() error { return s.ResetWith(http2.ErrCodeCancel) }
+
+// ResetWith is Reset with another code.
+func (s *Stream) ResetWith(code http2.ErrCode) error {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	return s.close(http2.ErrCodeCancel)
+	return s.close(code)
+}
+
+// Err is how the stream was cut; nil: it was not, or not yet.
+func (s *Stream) Err() error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	return s.err
 }
 
 func (s *Stream) close(code http2.ErrCode) error {
