@@ -83,9 +83,14 @@ var combos = []combo{{false, false}, {true, true}, {true, false}, {false, true}}
 // h2Rig is a proxy with TLS on both sides, and a server that hands out its
 // connections, or streams.
 type h2Rig struct {
-	*doorRig
+	*rig
 	combo
 	told *told
+	ca   *authority
+	said *lines
+	tls  *tls.Config     // the server's
+	door func() net.Conn // a client's connection, without TLS yet
+	name string          // that clients look for
 
 	arrived chan net.Conn // connections of HTTP/1.1, or streams
 	opt     h2.Options    // the server's
@@ -98,8 +103,8 @@ type h2Rig struct {
 
 func newH2Rig(t *testing.T, c combo, opt h2.Options, change func(*Config)) *h2Rig {
 	t.Helper()
-	r := &h2Rig{combo: c, told: newTold(), arrived: make(chan net.Conn, 1000), opt: opt}
-	r.doorRig = newDoorRig(t, true, func(config *Config) {
+	r := &h2Rig{combo: c, told: newTold(), arrived: make(chan net.Conn, 1000), opt: opt, name: "localhost"}
+	d := newDoorRig(t, true, func(config *Config) {
 		config.Tap = r.told
 		if c.server && !c.client {
 			config.HTTP = HTTP2
@@ -108,11 +113,38 @@ func newH2Rig(t *testing.T, c combo, opt h2.Options, change func(*Config)) *h2Ri
 			change(config)
 		}
 	})
+	r.rig, r.ca, r.said, r.tls = d.rig, d.ca, d.said, d.server
+	r.door = func() net.Conn { return r.dial() }
+	r.serve()
+	return r
+}
+
+// newH2Tunnel is a forward proxy whose clients come by CONNECT.
+func newH2Tunnel(t *testing.T, c combo, opt h2.Options, change func(*Config)) *h2Rig {
+	t.Helper()
+	r := &h2Rig{combo: c, told: newTold(), arrived: make(chan net.Conn, 1000), opt: opt, name: "server.example"}
+	s := newSecureRig(t, func(config *Config) {
+		config.Tap = r.told
+		if change != nil {
+			change(config)
+		}
+	})
+	r.rig, r.ca, r.said, r.tls = s.rig, s.ca, s.said, s.config
+	r.door = func() net.Conn { return r.enterTunnel() }
+	r.serve()
+	return r
+}
+
+func (r *h2Rig) enterTunnel() net.Conn { return r.rig.enter(ways[1]) }
+
+// serve takes the proxy's connections until the test ends.
+func (r *h2Rig) serve() {
+	c, t := r.combo, r.t
 	protos := []string{"http/1.1"}
 	if c.server {
 		protos = []string{"h2", "http/1.1"}
 	}
-	r.doorRig.server.NextProtos = protos
+	r.tls.NextProtos = protos
 	r.running.Go(func() {
 		for {
 			nc, err := r.upstream.Accept()
@@ -131,12 +163,11 @@ func newH2Rig(t *testing.T, c combo, opt h2.Options, change func(*Config)) *h2Ri
 		r.mu.Unlock()
 		r.running.Wait()
 	})
-	return r
 }
 
 // welcome takes a connection of the proxy's.
 func (r *h2Rig) welcome(nc net.Conn) {
-	c := tls.Server(nc, r.doorRig.server)
+	c := tls.Server(nc, r.tls)
 	_ = c.SetDeadline(time.Now().Add(patience))
 	r.mu.Lock()
 	r.tcp = append(r.tcp, nc)
@@ -160,17 +191,25 @@ func (r *h2Rig) welcome(nc net.Conn) {
 	_ = s.Run()
 }
 
+func (r *h2Rig) config(protos ...string) *tls.Config {
+	return &tls.Config{ServerName: r.name, RootCAs: r.ca.pool(), NextProtos: protos}
+}
+
 // h2Client is a client's connection that speaks HTTP/2.
 func (r *h2Rig) h2Client() (*h2.Conn, *tls.Conn) {
 	r.t.Helper()
-	c := tls.Client(r.dial(), &tls.Config{ServerName: "localhost", RootCAs: r.ca.pool(), NextProtos: []string{"h2"}})
+	c := tls.Client(r.door(), r.config("h2"))
 	if err := c.Handshake(); err != nil {
 		r.t.Fatal(err)
 	}
+	return r.speak(c), c
+}
+
+func (r *h2Rig) speak(c *tls.Conn) *h2.Conn {
 	client := h2.NewClient(c, h2.Options{})
 	r.running.Go(func() { _ = client.Run() })
 	r.t.Cleanup(client.Close)
-	return client, c
+	return client
 }
 
 func (r *h2Rig) stream(c *h2.Conn) *h2.Stream {
@@ -193,7 +232,7 @@ func (r *h2Rig) enter() net.Conn {
 		c, _ := r.h2Client()
 		return r.stream(c)
 	}
-	return tls.Client(r.dial(), &tls.Config{ServerName: "localhost", RootCAs: r.ca.pool(), NextProtos: []string{"http/1.1"}})
+	return tls.Client(r.door(), r.config("http/1.1"))
 }
 
 func (r *h2Rig) next() net.Conn {
@@ -232,7 +271,7 @@ func (r *h2Rig) upgraded(client net.Conn) (server net.Conn) {
 func (r *h2Rig) accepted(client, server net.Conn) {
 	r.t.Helper()
 	h, err := inspect.ParseRequest([]byte(r.head(server)))
-	if err != nil || !h.IsUpgrade() || h.Target != "/chat" || len(h.Values("x-twice")) != 2 || h.Get("Host") != r.upstream.Addr().String() {
+	if err != nil || !h.IsUpgrade() || h.Target != "/chat" || len(h.Values("x-twice")) != 2 {
 		r.t.Fatalf("the server got %q, %v", h.Raw, err)
 	}
 	r.send(server, strings.Replace(switchHead, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", inspect.AcceptKey(h.Get("Sec-WebSocket-Key")), 1))
@@ -587,7 +626,7 @@ func TestHTTP2Full(t *testing.T) {
 func TestHTTP2WithoutConnect(t *testing.T) {
 	r := newH2Rig(t, combo{true, true}, h2.Options{NoConnect: true}, nil)
 	var deaf atomic.Bool
-	r.doorRig.server.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+	r.tls.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
 		if deaf.Load() && !slices.Contains(h.SupportedProtos, "h2") {
 			return nil, errors.New("HTTP/2 only")
 		}
@@ -710,7 +749,7 @@ func TestHTTP2BadPeers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := len(r.told.failures(t))
-			bad := tls.Client(r.dial(), &tls.Config{ServerName: "localhost", RootCAs: r.ca.pool(), NextProtos: []string{"h2"}})
+			bad := tls.Client(r.door(), r.config("h2"))
 			r.send(bad, c.sends)
 			_, _ = io.Copy(io.Discard, bad)
 			await(t, "it is told", func() bool { return len(r.told.failures(t)) == before+1 })
@@ -786,7 +825,7 @@ func TestHTTP2PriorKnowledge(t *testing.T) {
 		client := h2.NewClient(r.dial(), h2.Options{Scheme: "http"})
 		var running sync.WaitGroup
 		running.Go(func() { _ = client.Run() })
-		x := &h2Rig{doorRig: &doorRig{rig: r}, told: tap, arrived: make(chan net.Conn, 10)}
+		x := &h2Rig{rig: r, told: tap, arrived: make(chan net.Conn, 10)}
 		running.Go(func() {
 			nc, err := r.upstream.Accept()
 			if err != nil {
@@ -818,4 +857,95 @@ func TestHTTP2PriorKnowledge(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHTTP2InTunnel: what is intercepted speaks the version that both ends would have
+// agreed on without wsproxy.
+func TestHTTP2InTunnel(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		client, server []string
+		want           combo
+		http           HTTP
+	}{
+		{"both", []string{"h2", "http/1.1"}, []string{"h2", "http/1.1"}, combo{true, true}, HTTPAuto},
+		{"the server has none", []string{"h2", "http/1.1"}, []string{"http/1.1"}, combo{false, false}, HTTPAuto},
+		{"the client has none", []string{"http/1.1"}, []string{"h2", "http/1.1"}, combo{false, false}, HTTPAuto},
+		{"no ALPN", nil, []string{"h2", "http/1.1"}, combo{false, false}, HTTPAuto},
+		{"the client has nothing else", []string{"h2"}, []string{"http/1.1"}, combo{true, false}, HTTPAuto},
+		{"switched off", []string{"h2", "http/1.1"}, []string{"h2", "http/1.1"}, combo{false, false}, HTTP1},
+		{"forced", []string{"http/1.1"}, []string{"h2", "http/1.1"}, combo{false, true}, HTTP2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newH2Tunnel(t, c.want, h2.Options{}, func(config *Config) { config.HTTP = c.http })
+			r.tls.NextProtos = c.server
+			below := tls.Client(r.door(), r.config(c.client...))
+			if err := below.Handshake(); err != nil {
+				t.Fatal(err)
+			}
+			client := net.Conn(below)
+			if is := below.ConnectionState().NegotiatedProtocol == "h2"; is != c.want.client {
+				t.Fatalf("the client got %q", below.ConnectionState().NegotiatedProtocol)
+			}
+			if c.want.client {
+				conn := r.speak(below)
+				client = r.stream(conn)
+				defer func() { r.upgraded(r.stream(conn)) }() // and another
+			}
+			server := r.upgraded(client)
+			if _, is := server.(*h2.Stream); is != c.want.server {
+				t.Errorf("the server got a %T", server)
+			}
+			f := wireFrames["masked"]
+			r.send(client, f)
+			r.expect(server, f)
+			r.send(server, f)
+			r.expect(client, f)
+			r.told.look(func() {
+				if info := r.told.opened[0]; info.Via != "CONNECT "+r.upstream.Addr().String() || (info.HTTP2 != nil) != c.want.client {
+					t.Errorf("%+v", info)
+				}
+			})
+		})
+	}
+}
+
+// TestHTTP2MirroredConnect: a server that takes no WebSockets over HTTP/2 is not made to
+// look as if it did, so that a browser does what it would do.
+func TestHTTP2MirroredConnect(t *testing.T) {
+	for _, without := range []bool{false, true} {
+		r := newH2Tunnel(t, combo{true, true}, h2.Options{NoConnect: without}, nil)
+		conn, _ := r.h2Client()
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		if err := conn.Ready(ctx); errors.Is(err, h2.ErrNoExtendedConnect) != without {
+			t.Errorf("without %v: %v", without, err)
+		}
+		cancel()
+	}
+}
+
+// TestHTTP2TunnelFails: a server whose certificate is not trusted, and a client that
+// does not trust ours, are told of as with HTTP/1.1.
+func TestHTTP2TunnelFails(t *testing.T) {
+	r := newH2Tunnel(t, combo{true, true}, h2.Options{}, func(c *Config) { c.Insecure = false })
+	conn, _ := r.h2Client()
+	for range 2 {
+		st := r.stream(conn)
+		r.send(st, upgradeHead)
+		if got, err := io.ReadAll(st); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 502 ") || !strings.Contains(string(got), "is not trusted") {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+
+	r = newH2Tunnel(t, combo{true, true}, h2.Options{}, nil)
+	config := r.config("h2")
+	config.RootCAs = newAuthority(t).pool()
+	if err := tls.Client(r.door(), config).Handshake(); err == nil {
+		t.Fatal("trusted")
+	}
+	await(t, "it is told", func() bool { return len(r.told.failures(t)) == 1 })
+	if why := r.told.failures(t)[0]; !strings.Contains(why, "does not take wsproxy's certificate for server.example") {
+		t.Errorf("%q", why)
+	}
+	await(t, "it is over", func() bool { return r.rig.server.Stats().Open == 0 })
 }
