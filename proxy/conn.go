@@ -358,7 +358,7 @@ func (c *conn) mirror(l inspect.Leg, d inspect.Dir, how inspect.End, text string
 		if err := to.finish(); err == nil {
 			c.ended(otherLeg(l), d, inspect.Fin, "")
 		} else if isReset(err) || errors.Is(err, syscall.ENOTCONN) { // gone without a read or write to tell
-			c.abort(otherLeg(l), d.Other(), inspect.Rst, "")
+			c.abort(otherLeg(l), d.Other(), inspect.Rst, writeText(err))
 		}
 	}
 	if how == inspect.CloseNotify {
