@@ -50,12 +50,33 @@ func (s *socket) stream() *h2.Stream {
 	return st
 }
 
-// offered are the versions that a listener with TLS takes, best first.
+// offered are the versions that a listener with TLS takes, best first: what the
+// server speaks is, so that clients see what they would see of it.
 func (c *conn) offered() []string {
-	if c.config.HTTP == HTTP1 || c.config.toStream() {
+	switch {
+	case c.config.HTTP == HTTP1, c.config.toStream():
 		return []string{alpnHTTP1}
+	case c.config.HTTP == HTTPAuto && (!c.dialer.secure || c.server.knownOld(c.dialer)):
+		return []string{alpnHTTP1, alpnHTTP2}
 	}
 	return []string{alpnHTTP2, alpnHTTP1}
+}
+
+// learn remembers whether a server that was offered HTTP/2 took HTTP/1.1.
+func (s *Server) learn(d dialer, old bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !old {
+		delete(s.old, d.addr)
+	} else if len(s.old) < saidLimit {
+		s.old[d.addr] = true
+	}
+}
+
+func (s *Server) knownOld(d dialer) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.old[d.addr]
 }
 
 // preface says that a request's head is the beginning of HTTP/2 (RFC 9113 section

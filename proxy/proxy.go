@@ -81,6 +81,7 @@ type Server struct {
 	full      bool // the last connection was one too many
 	relays    sync.WaitGroup
 	said      map[string]bool // what is said once
+	old       map[string]bool // addresses of servers that were offered HTTP/2 and have none
 
 	exchanger *exchanger // nil: a reverse proxy
 }
@@ -116,7 +117,7 @@ func New(c Config) (*Server, error) {
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
 	}
-	s := &Server{config: c, listeners: map[net.Listener]bool{}, conns: map[relay]bool{}, said: map[string]bool{}}
+	s := &Server{config: c, listeners: map[net.Listener]bool{}, conns: map[relay]bool{}, said: map[string]bool{}, old: map[string]bool{}}
 	if c.Forward != nil {
 		s.exchanger = newExchanger(s)
 		return s, nil

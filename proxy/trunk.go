@@ -18,6 +18,7 @@ type trunks struct {
 
 	mu      sync.Mutex
 	to      map[string]*terminus
+	all     []*h2.Conn
 	running sync.WaitGroup // the frame loops
 }
 
@@ -59,10 +60,10 @@ func (t *trunks) close() {
 		return
 	}
 	t.mu.Lock()
+	for _, c := range t.all {
+		c.Close()
+	}
 	for _, at := range t.to {
-		for _, k := range at.trunks {
-			k.h2.Close()
-		}
 		if at.spare != nil {
 			at.spare.socket.close()
 		}
@@ -93,6 +94,9 @@ func (t *trunks) lay(at *terminus, d dialer, r *dialled) *trunk {
 	k := &trunk{h2: h2.NewClient(r.socket.Conn, o), note: r.note}
 	k.note.HTTP2 = true
 	at.trunks = append(at.trunks, k)
+	t.mu.Lock()
+	t.all = append(t.all, k.h2)
+	t.mu.Unlock()
 	t.running.Add(1)
 	go func() {
 		defer t.running.Done()
@@ -142,6 +146,7 @@ func (t *trunks) find(ctx context.Context, at *terminus, d dialer, upgrade bool)
 			return r
 		}
 		if !errors.Is(err, h2.ErrFull) {
+			k.h2.Shutdown() // once its last stream has ended
 			at.trunks = slices.DeleteFunc(at.trunks, func(o *trunk) bool { return o == k })
 		}
 	}
@@ -152,14 +157,20 @@ func (t *trunks) find(ctx context.Context, at *terminus, d dialer, upgrade bool)
 	if r.err != nil {
 		return r
 	}
-	if d.secure && !r.socket.speaksHTTP2() {
-		at.old = true
-		return r
+	if d.secure {
+		at.old = !r.socket.speaksHTTP2()
+		if t.server.learn(d, at.old); at.old {
+			return r
+		}
 	}
 	k := t.lay(at, d, r)
 	opened, err := k.open(ctx, d, upgrade)
 	if opened == nil { // before its first stream
-		opened = &dialled{note: k.note, err: fmt.Errorf("the server %s opens no stream on its HTTP/2 connection: %w", d.addr, err)}
+		hint := ""
+		if !d.secure {
+			hint = " (--http 2 speaks HTTP/2 to it without TLS)"
+		}
+		opened = &dialled{note: k.note, err: fmt.Errorf("the server %s opens no stream on its HTTP/2 connection: %w%s", d.addr, err, hint)}
 		opened.note.Error = opened.err.Error()
 	}
 	return opened

@@ -186,7 +186,7 @@ func (c *Config) speaks(protos []string) bool {
 // offers are the protocols that a server is asked for: HTTP/2 if the client speaks
 // it, so that it gets what it would get without wsproxy.
 func (c *Config) offers(client []string) []string {
-	if c.HTTP == HTTP2 || c.HTTP == HTTPAuto && slices.Contains(client, alpnHTTP2) {
+	if c.HTTP == HTTP2 && len(client) > 0 || c.HTTP == HTTPAuto && slices.Contains(client, alpnHTTP2) {
 		return []string{alpnHTTP2, alpnHTTP1}
 	}
 	return []string{alpnHTTP1}

@@ -22,6 +22,7 @@ server.on('stream', (st, h) => {
       const payload = Buffer.from(rest.subarray(6, 6 + size));
       for (let i = 0; i < size; i++) payload[i] ^= rest[2 + (i & 3)];
       st.write(Buffer.concat([Buffer.from([rest[0], size]), payload]));
+      if (rest[0] === 0x88) st.end(); // RFC 6455 section 7.1.1: the server ends first
       rest = rest.subarray(6 + size);
       if (h[':path'] === '/reset') st.close(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
     }

@@ -118,6 +118,16 @@ func (s *Stream) Read(p []byte) (int, error) {
 	return 0, nil
 }
 
+// Wait waits until Read would not: for bytes, an end, or a deadline. Its caller needs no
+// buffer as long as there is nothing to put into one.
+func (s *Stream) Wait() {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	for !s.closed && !s.readBy.expired && !s.in.ready(s.mayRead()) && s.readEnd() == nil {
+		s.readable.Wait()
+	}
+}
+
 // mayRead says that what lies behind the head may be read.
 func (s *Stream) mayRead() bool { return !s.c.server || s.kind == exchange || s.accepted }
 
