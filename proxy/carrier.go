@@ -135,20 +135,12 @@ func (k *carrier) barren(err error) *failure {
 	switch {
 	case errors.As(err, &broken):
 		return &failure{how: inspect.Self, why: fmt.Sprintf("the client's HTTP/2 breaks the rules: %v", broken)}
-	case errors.As(err, &end):
-		err = end.Err
-	case err == nil:
-		err = io.EOF
-	}
-	if k.h2.Greeted() || c.client.tls == nil || c.isOver() {
+	case !errors.As(err, &end) || k.h2.Greeted() || c.client.tls == nil:
 		return nil
 	}
-	how, text := c.client.ending(err)
-	if how != inspect.TLSAlert {
-		if !c.wary() {
-			return nil
-		}
-		text = "it left right behind the handshake"
+	how, text := c.client.ending(end.Err)
+	if how != inspect.TLSAlert { // a browser that has a connection already drops the next one
+		return nil
 	}
 	return &failure{how: how, text: text, why: c.untrusted(c.shownName(), text)}
 }

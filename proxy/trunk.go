@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/proxy/h2"
@@ -30,6 +31,8 @@ type terminus struct {
 	trunks []*trunk
 	spare  *dialled // an HTTP/1.1 connection that nobody has used yet
 	old    bool     // it was offered HTTP/2 and took HTTP/1.1
+	failed *dialled // the last dialling, if it came to nothing
+	when   time.Time
 }
 
 // trunk is one HTTP/2 connection to a server.
@@ -109,13 +112,21 @@ func (t *trunks) lay(at *terminus, d dialer, r *dialled) *trunk {
 // that speaks no HTTP/2, or takes no WebSockets on it and is to, gets HTTP/1.1.
 func (t *trunks) open(ctx context.Context, d dialer, upgrade bool) (*socket, inspect.PeerNote, error) {
 	at := t.terminus(d)
+	asked := time.Now()
 	select {
 	case at.turn <- struct{}{}:
 	case <-ctx.Done():
 		r := d.step(ctx, &dialled{note: inspect.PeerNote{Kind: inspect.NotePeer, Addr: d.addr}}, func(ctx context.Context, _ *dialled) error { return ctx.Err() })
 		return nil, r.note, r.err
 	}
-	r := t.find(ctx, at, d, upgrade)
+	r := at.failed
+	if r == nil || asked.After(at.when) { // who waited for another's dialling does not begin again
+		r = t.find(ctx, at, d, upgrade)
+		at.failed, at.when = nil, time.Now()
+		if r != nil && r.err != nil && ctx.Err() == nil && !errors.Is(r.err, h2.ErrNoExtendedConnect) {
+			at.failed = r
+		}
+	}
 	<-at.turn
 	if r != nil && !errors.Is(r.err, h2.ErrNoExtendedConnect) {
 		return r.socket, r.note, r.err
