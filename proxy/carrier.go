@@ -261,6 +261,13 @@ func (s *socket) resetLike(from *socket) {
 	_ = st.ResetWith(code) // on a closed one there is nothing left to do
 }
 
+// isCarrier says that the client's HTTP/2 streams are relayed, and ended, apart.
+func (c *conn) isCarrier() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.carries != nil
+}
+
 // drain makes a client's HTTP/2 connection take no more streams.
 func (c *conn) drain() {
 	c.mu.Lock()

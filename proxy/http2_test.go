@@ -99,6 +99,7 @@ type h2Rig struct {
 	mu     sync.Mutex
 	trunks []*h2.Conn // the server's
 	tcp    []net.Conn
+	secure []*tls.Conn
 }
 
 func newH2Rig(t *testing.T, c combo, opt h2.Options, change func(*Config)) *h2Rig {
@@ -170,7 +171,7 @@ func (r *h2Rig) welcome(nc net.Conn) {
 	c := tls.Server(nc, r.tls)
 	_ = c.SetDeadline(time.Now().Add(patience))
 	r.mu.Lock()
-	r.tcp = append(r.tcp, nc)
+	r.tcp, r.secure = append(r.tcp, nc), append(r.secure, c)
 	r.mu.Unlock()
 	if c.Handshake() != nil {
 		_ = nc.Close()
@@ -783,6 +784,115 @@ func TestHTTP2BreachInSession(t *testing.T) {
 	})
 	if !strings.Contains(r.said.String(), "PROTOCOL_ERROR") {
 		t.Errorf("said %q", r.said)
+	}
+}
+
+// TestHTTP2BadServer: the same of a server.
+func TestHTTP2BadServer(t *testing.T) {
+	r := newH2Rig(t, combo{true, true}, h2.Options{}, nil)
+	conn, _ := r.h2Client()
+	st := r.stream(conn)
+	r.upgraded(st)
+	r.mu.Lock()
+	r.send(r.secure[0], "\x00\x00\x08\x07\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00") // GOAWAY on stream 1
+	r.mu.Unlock()
+	r.met(st, true)
+	r.settled()
+	if !strings.Contains(r.said.String(), "PROTOCOL_ERROR") {
+		t.Errorf("said %q", r.said)
+	}
+	again := r.stream(conn) // the client's connection goes on, and the server may do better
+	server := r.upgraded(again)
+	r.send(again, "\x81\x00")
+	r.expect(server, "\x81\x00")
+}
+
+// TestHTTP2Preference: a client that takes either version gets the one that the server
+// speaks, as far as that is known.
+func TestHTTP2Preference(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		scheme        string
+		server        bool
+		http          HTTP
+		first, second string
+	}{
+		{"a server without TLS", "ws", false, HTTPAuto, "http/1.1", "http/1.1"},
+		{"a server of HTTP/2", "wss", true, HTTPAuto, "h2", "h2"},
+		{"a server of HTTP/1.1", "wss", false, HTTPAuto, "h2", "http/1.1"},
+		{"switched off", "wss", true, HTTP1, "http/1.1", "http/1.1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newH2Rig(t, combo{true, c.server}, h2.Options{}, func(config *Config) { config.HTTP, config.Target.Scheme = c.http, c.scheme })
+			for i, want := range []string{c.first, c.second} {
+				client := tls.Client(r.door(), r.config("h2", "http/1.1"))
+				if err := client.Handshake(); err != nil {
+					t.Fatal(err)
+				}
+				if got := client.ConnectionState().NegotiatedProtocol; got != want {
+					t.Errorf("client %d gets %q, not %q", i+1, got, want)
+				}
+				if want == "h2" && i == 0 {
+					conn := r.speak(client)
+					r.upgraded(r.stream(conn))
+				}
+			}
+		})
+	}
+}
+
+// TestHTTP2Foreign: a page that made its name lead here is refused over HTTP/2 too.
+func TestHTTP2Foreign(t *testing.T) {
+	r := newH2Rig(t, combo{true, true}, h2.Options{}, nil)
+	st := r.enter()
+	r.send(st, strings.Replace(upgradeHead, "hOST: 127.0.0.1", "Host: rebound.example", 1))
+	if got, err := io.ReadAll(st); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 421 Misdirected Request\r\n") {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// TestHTTP2Unreachable: many streams that want a server that does not answer are told so
+// together, not one behind the other.
+func TestHTTP2Unreachable(t *testing.T) {
+	const wait = 300 * time.Millisecond
+	r := newH2Rig(t, combo{true, true}, h2.Options{}, func(c *Config) { c.DialTimeout = wait })
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // it never shakes hands
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	r.rig.server.dial.addr = silent.Addr().String()
+	conn, _ := r.h2Client()
+	start := time.Now()
+	var all sync.WaitGroup
+	for range 20 {
+		st := r.stream(conn)
+		r.send(st, upgradeHead)
+		all.Go(func() {
+			if got, err := io.ReadAll(st); err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 502 ") {
+				t.Errorf("%q, %v", got, err)
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Since(start); took > 10*wait {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestHTTP2LastWord: clients in a tunnel get a GOAWAY too.
+func TestHTTP2LastWord(t *testing.T) {
+	r := newH2Tunnel(t, combo{true, true}, h2.Options{}, nil)
+	conn, _ := r.h2Client()
+	st := r.stream(conn)
+	r.upgraded(st)
+	if err := r.rig.server.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	_, err := conn.Open(context.Background())
+	var away *h2.GoAwayError
+	if !errors.As(err, &away) || away.Code != http2.ErrCodeNo {
+		t.Errorf("%v", err)
 	}
 }
 
