@@ -855,13 +855,12 @@ func TestHTTP2Foreign(t *testing.T) {
 // together, not one behind the other.
 func TestHTTP2Unreachable(t *testing.T) {
 	const wait = 300 * time.Millisecond
-	r := newH2Rig(t, combo{true, true}, h2.Options{}, func(c *Config) { c.DialTimeout = wait })
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // it never shakes hands
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	r.rig.server.dial.addr = silent.Addr().String()
+	r := newH2Rig(t, combo{true, true}, h2.Options{}, func(c *Config) { c.DialTimeout, c.ConnectTo = wait, silent.Addr().String() })
 	conn, _ := r.h2Client()
 	start := time.Now()
 	var all sync.WaitGroup
@@ -889,11 +888,11 @@ func TestHTTP2LastWord(t *testing.T) {
 	if err := r.rig.server.Shutdown(context.Background()); err != nil {
 		t.Error(err)
 	}
-	_, err := conn.Open(context.Background())
-	var away *h2.GoAwayError
-	if !errors.As(err, &away) || away.Code != http2.ErrCodeNo {
-		t.Errorf("%v", err)
-	}
+	await(t, "the client is told", func() bool {
+		_, err := conn.Open(context.Background())
+		var away *h2.GoAwayError
+		return errors.As(err, &away) && away.Code == http2.ErrCodeNo
+	})
 }
 
 // TestHTTP2Shutdown: clients get a GOAWAY, sessions their grace, and then all is over.
