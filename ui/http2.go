@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/record"
 )
 
 // http2Heads adds the heads as they came in HTTP/2; those above are their equivalents.
@@ -24,8 +25,12 @@ func (m *maker) http2Heads() {
 			m.lines = append(m.lines, line{spans: append(spans, payload([]byte(f.Value), plain)...), indent: 4})
 		}
 	}
-	if m.session.HTTP2[inspect.ClientLeg] != nil {
-		m.under(plain, "The request above is what this is in HTTP/1.1 (RFC 8441 section 5): HTTP/2 has no Sec-WebSocket-Key, so wsproxy made one up.")
+	upgrade := m.session.Kind != record.Exchange
+	if upgrade && m.session.HTTP2[inspect.ClientLeg] != nil {
+		m.under(plain, "HTTP/2 has no Sec-WebSocket-Key (RFC 8441 section 5): wsproxy made the one above up.")
+	}
+	if upgrade && m.session.HTTP2[inspect.ServerLeg] != nil {
+		m.under(plain, "Nor has it a Sec-WebSocket-Accept: wsproxy worked that out from the key.")
 	}
 }
 
