@@ -94,7 +94,11 @@ func (t *trunks) lay(at *terminus, d dialer, r *dialled) *trunk {
 	if !d.secure {
 		o.Scheme = "http"
 	}
-	k := &trunk{h2: h2.NewClient(r.socket.Conn, o), note: r.note}
+	nc := r.socket.Conn
+	if len(r.socket.ahead) > 0 { // behind another proxy's answer
+		nc = &under{Conn: nc, ahead: r.socket.ahead}
+	}
+	k := &trunk{h2: h2.NewClient(nc, o), note: r.note}
 	k.note.HTTP2 = true
 	at.trunks = append(at.trunks, k)
 	t.mu.Lock()
@@ -104,6 +108,9 @@ func (t *trunks) lay(at *terminus, d dialer, r *dialled) *trunk {
 	go func() {
 		defer t.running.Done()
 		_ = k.h2.Run() // its streams tell
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.all = slices.DeleteFunc(t.all, func(c *h2.Conn) bool { return c == k.h2 })
 	}()
 	return k
 }

@@ -135,7 +135,7 @@ func (f *rootFlags) registerRequests(cmd *cobra.Command) {
 	s := cmd.Flags()
 	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
 	s.BoolVar(&f.insecure, "insecure", false, "do not verify servers' certificates")
-	s.StringVar(&f.http, "http", "auto", "versions of HTTP to speak: `auto` (HTTP/2 with clients that want it, and for those with servers that have it), 1.1 (nothing else), 2 (with servers, whatever the client speaks)")
+	s.StringVar(&f.http, "http", "auto", "`version` of HTTP to speak: auto (HTTP/2 with clients that want it, and for those with servers that have it), 1.1 (nothing else), 2 (with servers, whatever the client speaks)")
 	s.StringVar(&f.upstream, "upstream-proxy", "", "reach servers through another proxy: http, https or socks5 `URL`, or direct (default: HTTP_PROXY and the like)")
 }
 
