@@ -1058,3 +1058,40 @@ func TestHTTP2TunnelFails(t *testing.T) {
 	}
 	await(t, "it is over", func() bool { return r.rig.server.Stats().Open == 0 })
 }
+
+// TestHTTP2Forgets: connections to a server that ends them again and again are let go of
+// while the client's goes on.
+func TestHTTP2Forgets(t *testing.T) {
+	r := newH2Rig(t, combo{true, true}, h2.Options{}, nil)
+	shared, _ := r.h2Client()
+	keeps := r.stream(shared)
+	server := r.upgraded(keeps)
+	var trunks *trunks
+	r.rig.server.mu.Lock()
+	for c := range r.rig.server.conns {
+		if k := c.(*conn).carrier; k != nil {
+			trunks = k.trunks
+		}
+	}
+	r.rig.server.mu.Unlock()
+	for range 5 {
+		st := r.stream(shared)
+		end := r.upgraded(st)
+		r.mu.Lock()
+		r.trunks[len(r.trunks)-1].Shutdown()
+		r.mu.Unlock()
+		r.send(end, "\x81\x00") // behind the GOAWAY
+		r.expect(st, "\x81\x00")
+		_ = st.CloseWrite()
+		r.met(end, false)
+		_ = end.(*h2.Stream).CloseWrite()
+		r.met(st, false)
+	}
+	await(t, "no more than two are left", func() bool { // the first, and perhaps the last
+		trunks.mu.Lock()
+		defer trunks.mu.Unlock()
+		return len(trunks.all) <= 2
+	})
+	r.send(keeps, "\x81\x00")
+	r.expect(server, "\x81\x00")
+}
