@@ -1095,3 +1095,115 @@ func TestHTTP2Forgets(t *testing.T) {
 	r.send(keeps, "\x81\x00")
 	r.expect(server, "\x81\x00")
 }
+
+// TestHTTP2Churn: sessions that come and go in every way, many at once on few connections,
+// are each told from their beginning to their end, and leave nothing behind.
+func TestHTTP2Churn(t *testing.T) {
+	for _, c := range combos[1:3] {
+		t.Run(c.String(), func(t *testing.T) {
+			const clients, each, rounds = 3, 8, 5
+			r := newH2Rig(t, c, h2.Options{}, nil)
+			var serving sync.WaitGroup
+			ends := map[int]func(net.Conn){
+				0: func(c net.Conn) { _ = c.Close() },
+				1: func(c net.Conn) {
+					if st, ok := c.(*h2.Stream); ok {
+						_ = st.CloseWrite()
+						_, _ = io.Copy(io.Discard, st)
+					}
+					_ = c.Close()
+				},
+				2: func(c net.Conn) {
+					if st, ok := c.(*h2.Stream); ok {
+						_ = st.ResetWith(http2.ErrCodeInternal)
+					} else {
+						reset(c.(*tls.Conn).NetConn())
+					}
+				},
+			}
+			serving.Go(func() { // an echo that leaves in its own way at the third message
+				for n := 0; n < clients*each*rounds; n++ {
+					s := <-r.arrived
+					serving.Go(func() { r.echo(s, ends[n%3]) })
+				}
+			})
+			var playing sync.WaitGroup
+			for i := range clients {
+				conn, _ := r.h2Client()
+				for j := range each {
+					playing.Go(func() {
+						for k := range rounds {
+							st, err := conn.Open(context.Background())
+							if err != nil {
+								t.Error(err)
+								return
+							}
+							_ = st.SetDeadline(time.Now().Add(patience))
+							r.play(st, (i+j+k)%4)
+							ends[(i+2*j+k)%3](st)
+							_ = st.Close()
+						}
+					})
+				}
+			}
+			playing.Wait()
+			serving.Wait()
+			await(t, "every session is told whole", func() bool {
+				n, m := 0, 0
+				r.told.look(func() { n, m = len(r.told.opened), len(r.told.closed) })
+				return n == m && n == clients*each*rounds
+			})
+			await(t, "only the clients' connections are left", func() bool { return r.rig.server.Stats().Open == clients })
+		})
+	}
+}
+
+// echo answers an upgrade and sends back what comes, three times.
+func (r *h2Rig) echo(c net.Conn, end func(net.Conn)) {
+	defer end(c)
+	var raw []byte
+	for one := make([]byte, 1); !bytes.HasSuffix(raw, []byte("\r\n\r\n")); raw = append(raw, one[0]) {
+		if _, err := io.ReadFull(c, one); err != nil {
+			return
+		}
+	}
+	h, err := inspect.ParseRequest(raw)
+	if err != nil {
+		r.t.Error(err)
+		return
+	}
+	_, _ = io.WriteString(c, "HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+inspect.AcceptKey(h.Get("Sec-WebSocket-Key"))+"\r\n\r\n")
+	b := make([]byte, 7)
+	for range 3 {
+		if _, err := io.ReadFull(c, b); err != nil {
+			return
+		}
+		if _, err := c.Write(b); err != nil {
+			return
+		}
+	}
+}
+
+// play is a client's part of it, with so many messages.
+func (r *h2Rig) play(st *h2.Stream, messages int) {
+	_, _ = io.WriteString(st, upgradeHead)
+	var raw []byte
+	for one := make([]byte, 1); !bytes.HasSuffix(raw, []byte("\r\n\r\n")); raw = append(raw, one[0]) {
+		if _, err := io.ReadFull(st, one); err != nil {
+			r.t.Errorf("%v behind %q", err, raw)
+			return
+		}
+	}
+	b := make([]byte, 7)
+	for range messages {
+		if _, err := io.WriteString(st, "\x81\x05Hello"); err != nil {
+			return
+		}
+		if _, err := io.ReadFull(st, b); err != nil {
+			return // it may have left by now
+		}
+		if string(b) != "\x81\x05Hello" {
+			r.t.Errorf("%q", b)
+		}
+	}
+}
