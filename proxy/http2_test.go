@@ -35,7 +35,6 @@ type told struct {
 	words     []string
 	exchanges []*inspect.Exchange
 	refused   []string
-	frames    [2][]byte // payloads, by Dir
 }
 
 func newTold() *told {
