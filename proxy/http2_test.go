@@ -568,6 +568,25 @@ func TestHTTP2GoAway(t *testing.T) {
 	r.met(server, false)
 }
 
+// TestHTTP2RefusedByGoAway: a client may try again what the server says it has not looked
+// at, and is told so.
+func TestHTTP2RefusedByGoAway(t *testing.T) {
+	r := newH2Rig(t, combo{true, true}, h2.Options{}, nil)
+	shared, _ := r.h2Client()
+	st := r.stream(shared)
+	r.send(st, upgradeHead)
+	r.head(r.next())
+	r.mu.Lock()
+	r.send(r.secure[0], "\x00\x00\x08\x07\x00\x00\x00\x00\x00"+"\x00\x00\x00\x00"+"\x00\x00\x00\x00") // the last stream is 0
+	r.mu.Unlock()
+	var reset *h2.ResetError
+	if _, err := io.ReadAll(st); !errors.As(err, &reset) || reset.Code != http2.ErrCodeRefusedStream {
+		t.Errorf("%v", err)
+	}
+	again := r.stream(shared)
+	r.upgraded(again)
+}
+
 // TestHTTP2Cut: the end of a whole HTTP/2 connection is the end of each stream on it,
 // and is told as that.
 func TestHTTP2Cut(t *testing.T) {
