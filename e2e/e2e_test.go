@@ -256,6 +256,7 @@ type line struct {
 	Code       int    `json:"code"`
 	Status     int    `json:"status"`
 	Path       string `json:"path"`
+	HTTP2      string `json:"http2"`
 	Extensions string `json:"extensions"`
 	Word       string `json:"word"`
 	Detail     string `json:"detail"`

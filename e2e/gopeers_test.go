@@ -38,7 +38,9 @@ const (
 func goPeer(name string, args []string) int {
 	library, role, _ := strings.Cut(name, "-")
 	var err error
-	if role == "server" {
+	if library == "h2" {
+		err = goH2(role, args)
+	} else if role == "server" {
 		err = goServer(library)
 	} else {
 		err = goClient(library, args[0], args[1], args[2:])

@@ -125,10 +125,23 @@ func (c *Conn) enders() string {
 		case Cut:
 			parts = append(parts, "the recording ends here")
 		default:
-			parts = append(parts, c.who(e)+" "+endWord(e.How))
+			parts = append(parts, c.who(e)+" "+c.endWord(e))
 		}
 	}
 	return strings.Join(parts, ", ")
+}
+
+// endWord is what somebody did to end a leg. Of a stream the relay has said it in
+// HTTP/2's words.
+func (c *Conn) endWord(e Ended) string {
+	stream := c.info.HTTP2 != nil
+	if e.Leg == ServerLeg {
+		stream = c.peer != nil && c.peer.HTTP2
+	}
+	if stream && e.Error != "" {
+		return e.Error
+	}
+	return endWord(e.How)
 }
 
 func endWord(e End) string {

@@ -63,6 +63,7 @@ type Conn struct {
 	held      []heldBytes
 	heldSize  int64
 	peer      *PeerNote
+	http2     [2]*HTTP2Note // by Leg
 	serverLeg bool
 	failed    bool // a FailedNote said all there is
 

@@ -408,6 +408,9 @@ func (c *Conn) takeNote(n Note) {
 			c.peer = p
 		}
 	}
+	if n.Kind == NoteHTTP2 {
+		c.takeHTTP2(n)
+	}
 	if n.Kind == NoteFailed {
 		var f FailedNote
 		if json.Unmarshal(n.JSON, &f) == nil {

@@ -120,6 +120,8 @@ type ConnInfo struct {
 	ClientTLS *TLSInfo  `json:"client_tls,omitempty"` // how; nil: that is not known
 	Via       string    `json:"via,omitempty"`        // the request in whose tunnel it is: "CONNECT host:port", "SOCKS5 host:port"
 	Opaque    bool      `json:"opaque,omitempty"`     // what flows is not HTTP, or nobody is to look at it
+
+	HTTP2 *HTTP2Stream `json:"http2,omitempty"` // the client leg is a stream; nil: it is a socket
 }
 
 // URL is what a request asks for. Behind a forward proxy that takes more than its

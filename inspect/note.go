@@ -22,6 +22,7 @@ const (
 	NoteLeg       = "leg"       // LegNote: a leg is connected
 	NoteSession   = "session"   // SessionNote: an upgrade request begins here
 	NotePeer      = "peer"      // PeerNote: how dialling the server went
+	NoteHTTP2     = "http2"     // HTTP2Note: the head that begins here, as it was in HTTP/2
 	NoteFailed    = "failed"    // FailedNote: why a connection came to nothing before it carried HTTP
 	NoteEnded     = "ended"     // a direction's end, see Ended
 	NoteGap       = "gap"       // GapNote: bytes that were not recorded
@@ -60,6 +61,10 @@ type PeerNote struct {
 	Proxy string        `json:"proxy,omitempty"` // another proxy, through which it was reached; without a password
 	TLS   *TLSInfo      `json:"tls,omitempty"`   // nil: plain TCP
 	Error string        `json:"error,omitempty"` // why it failed, in a sentence
+
+	HTTP2    bool   `json:"http2,omitempty"`    // the leg is a stream on an HTTP/2 connection
+	Shared   bool   `json:"shared,omitempty"`   // and that connection was there before
+	Fallback string `json:"fallback,omitempty"` // why the leg is HTTP/1.1 although HTTP/2 was wanted
 }
 
 // TLSInfo describes the TLS of a leg. Names, expiry and what was verified are of the

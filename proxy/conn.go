@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/proxy/h2"
 )
 
 // conn is one client connection and the server connection dialled for it. Two
@@ -46,6 +47,11 @@ type conn struct {
 	// Written by up before down starts.
 	upstream *socket
 	downDone chan struct{}
+
+	// HTTP/2.
+	carrier *carrier // whose stream the client is; nil: a socket. Fixed
+	carries *h2.Conn // the client's, whose streams are relayed apart; guarded by mu
+	trunks  *trunks  // to servers, of a client that is no stream; owned by up
 
 	mu       sync.Mutex
 	changed  sync.Cond   // holding, queue or over
@@ -100,13 +106,18 @@ func newConn(s *Server, client *socket, r route) *conn {
 // to another connection (handed).
 func (c *conn) run() {
 	defer c.cancel()
-	if c.config.Secure != nil && c.client.tls == nil && c.config.Forward == nil && c.denied == nil {
+	if c.config.Secure != nil && c.client.tls == nil && c.config.Forward == nil && c.denied == nil && c.carrier == nil {
 		c.secure()
 	}
+	if c.failure == nil && c.denied == nil && c.client.speaksHTTP2() {
+		if c.failure = c.carry(); c.failure == nil {
+			return
+		}
+		c.opaque = true
+	}
 	if c.config.Tap != nil {
-		c.config.Tap.Open(inspect.ConnInfo{ID: c.id, Mode: c.mode, Target: c.config.Target.String(), Time: c.start,
-			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()},
-			TLS:    c.client.tls != nil, ClientTLS: c.client.described(), Via: c.via, Opaque: c.opaque})
+		c.config.Tap.Open(c.clientInfo())
+		c.noteHTTP2(inspect.ClientLeg)
 	}
 	if c.begin() {
 		c.up()
@@ -121,7 +132,12 @@ func (c *conn) run() {
 	if c.handed == nil {
 		c.closeSockets()
 	}
+	c.trunks.close()
 	c.endRest()
+	if c.handed != nil && c.config.Forward == nil {
+		c.client.ahead = c.handed
+		c.carry() // what never was a stream has been told by h2
+	}
 }
 
 // begin does what comes before the client's bytes are relayed, and says whether
@@ -140,7 +156,7 @@ func (c *conn) begin() bool {
 		c.client.ahead = nil
 		c.refuse(c.denied.status, c.denied.phrase, c.denied.why)
 		return false
-	case c.ready != nil && c.ready.err == nil:
+	case c.ready != nil && c.ready.err == nil && !c.ready.socket.speaksHTTP2():
 		return c.connect() // what the server says first, and its end, are not to wait for a request
 	}
 	return true
@@ -204,6 +220,9 @@ func (c *conn) count(st *Stats) {
 func (c *conn) idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.carries != nil {
+		return c.carries.Streams() == 0
+	}
 	return len(c.queue) == 0 && c.sessions.Load() == 0 && !c.opaque
 }
 
@@ -214,8 +233,13 @@ func (c *conn) stop(why string) {
 		c.why = why
 	}
 	c.changed.Broadcast()
+	carries := c.carries
 	c.mu.Unlock()
 	c.cancel()
+	if carries != nil {
+		carries.Close() // and soon the socket, behind a GOAWAY
+		return
+	}
 	c.closeSockets()
 }
 
@@ -334,7 +358,7 @@ func (c *conn) mirror(l inspect.Leg, d inspect.Dir, how inspect.End, text string
 		if err := to.finish(); err == nil {
 			c.ended(otherLeg(l), d, inspect.Fin, "")
 		} else if isReset(err) || errors.Is(err, syscall.ENOTCONN) { // gone without a read or write to tell
-			c.abort(otherLeg(l), d.Other(), inspect.Rst, "")
+			c.abort(otherLeg(l), d.Other(), inspect.Rst, writeText(err))
 		}
 	}
 	if how == inspect.CloseNotify {
@@ -369,7 +393,7 @@ func (c *conn) abort(l inspect.Leg, d inspect.Dir, how inspect.End, text string)
 	c.cancel()
 	c.ended(l, d, how, text)
 	if to := c.socket(otherLeg(l)); to != nil {
-		to.reset()
+		to.resetLike(c.socket(l))
 		c.ended(otherLeg(l), d, inspect.Rst, "")
 	}
 	c.socket(l).close()

@@ -73,7 +73,7 @@ func defaultPort(scheme string) string {
 func (d dialer) dial(ctx context.Context) (*socket, inspect.PeerNote, error) {
 	r := d.plainly(ctx)
 	if r.err == nil && d.secure {
-		r = d.secured(ctx, r)
+		r = d.secured(ctx, r, alpnHTTP1) // an upgrade needs it
 	}
 	return r.socket, r.note, r.err
 }
@@ -87,16 +87,16 @@ func (d dialer) plainly(ctx context.Context) *dialled {
 	})
 }
 
-// secured puts TLS on a connection.
-func (d dialer) secured(ctx context.Context, r *dialled) *dialled {
+// secured puts TLS on a connection, and offers those protocols.
+func (d dialer) secured(ctx context.Context, r *dialled, protos ...string) *dialled {
 	return d.step(ctx, r, func(ctx context.Context, r *dialled) error {
 		s := r.socket
 		s.under, s.outer, s.ahead = &under{Conn: s.Conn, ahead: s.ahead}, s.tls, nil
 		config := &tls.Config{
 			KeyLogWriter:       d.keyLog,
 			ServerName:         d.name,
-			NextProtos:         []string{"http/1.1"}, // an upgrade needs HTTP/1.1
-			InsecureSkipVerify: d.insecure,           // only when the user says so; it is shown
+			NextProtos:         protos,
+			InsecureSkipVerify: d.insecure, // only when the user says so; it is shown
 		}
 		if d.cert != nil {
 			config.Certificates = []tls.Certificate{*d.cert}

@@ -136,6 +136,7 @@ func (c *conn) respond(raw []byte, now time.Time, piece []byte) func() {
 	if h.Status < 200 && h.Status != 101 {
 		return nil // the final answer is to come
 	}
+	c.noteHTTP2(inspect.ServerLeg)
 	if h.Status == 101 && p.hold || p.method == "CONNECT" && h.Status/100 == 2 {
 		next := inOther
 		if p.upgrade {

@@ -307,7 +307,19 @@ func (e *edge) stop(why string) {
 		c.stop(why)
 	}
 	e.cancel()
-	client.close()
+	if c == nil || !c.isCarrier() { // which says a last word
+		client.close()
+	}
+}
+
+// drain makes the client's HTTP/2 connection, if it is one, take no more streams.
+func (e *edge) drain() {
+	e.mu.Lock()
+	c := e.conn
+	e.mu.Unlock()
+	if c != nil {
+		c.drain()
+	}
 }
 
 func (e *edge) count(st *Stats) {

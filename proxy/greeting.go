@@ -45,7 +45,7 @@ func (b *bridge) meet() bool {
 		b.refuse(status, phrase, why)
 		return false
 	}
-	s, note, err := b.dial()
+	s, note, err := b.dial(true)
 	if err != nil {
 		if !b.isOver() {
 			b.config.Logf("%s", err)
@@ -118,7 +118,7 @@ func (b *bridge) call() bool {
 			b.config.Tap.Open(info)
 		}
 	}
-	s, note, err := b.dial()
+	s, note, err := b.dial(true)
 	if err != nil {
 		open()
 		b.note(inspect.ClientLeg, inspect.ToClient, inspect.NotePeer, note)

@@ -3,6 +3,8 @@ package proxy
 import (
 	"sync"
 	"syscall"
+
+	"github.com/wsproxy/wsproxy/proxy/h2"
 )
 
 // Sizes of the buffers that bytes are read into. A direction that fills the small
@@ -19,12 +21,13 @@ var (
 )
 
 // intake reads a socket and holds a buffer only while there are bytes in it: one
-// that waits costs nothing. That takes a look below net.Conn; where there is
-// none, as under TLS, the buffer waits with the reader. It belongs to the
+// that waits costs nothing. That takes a look below net.Conn, or a stream; where there
+// is neither, as under TLS, the buffer waits with the reader. It belongs to the
 // goroutine that reads.
 type intake struct {
 	sock *socket
 	raw  syscall.RawConn // nil: read conn
+	st   *h2.Stream      // what conn is, if it is one
 	take func(fd uintptr) bool
 
 	large bool
@@ -34,7 +37,7 @@ type intake struct {
 }
 
 func newIntake(s *socket) *intake {
-	in := &intake{sock: s}
+	in := &intake{sock: s, st: s.stream()}
 	if c, ok := s.Conn.(syscall.Conn); ok && s.tls == nil {
 		in.raw = rawConn(c)
 		in.take = in.readFD // made once: a closure for each read would be an allocation
@@ -51,6 +54,13 @@ func (in *intake) next() ([]byte, error) {
 	}
 	in.large = in.n == len(in.buf) && in.n > 0 || in.large && in.n > smallBuffer/2
 	in.n, in.err = 0, nil
+	if in.st != nil {
+		in.release()
+		in.st.Wait()
+		in.hold()
+		in.n, in.err = in.st.Read(in.buf)
+		return in.buf[:in.n], in.err
+	}
 	if in.raw == nil {
 		if in.buf == nil {
 			in.buf = make([]byte, tlsBuffer)

@@ -328,7 +328,7 @@ func TestInterceptNothing(t *testing.T) {
 		protos []string
 	}{
 		"by the server's name": {func(c *Config) { c.Forward.PassThrough = []Pattern{"*.example"} }, nil},
-		"another protocol":     {nil, []string{"h2"}},
+		"another protocol":     {nil, []string{"mqtt"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSecureRig(t, c.change)

@@ -43,6 +43,7 @@ type Config struct {
 	ClientCert *tls.Certificate // shown to a server that asks; nil: none
 	KeyLog     io.Writer        // gets the keys of all TLS, for whoever is to read it besides; nil: nobody
 
+	HTTP        HTTP          // versions that are spoken
 	BothLegs    bool          // tap the server leg whole, not only its handshake and end
 	HeadLimit   int64         // most bytes of an HTTP head; 0: 64 KiB
 	HeadTimeout time.Duration // most time for a request's head, from its first byte; 0: 10 s
@@ -80,6 +81,7 @@ type Server struct {
 	full      bool // the last connection was one too many
 	relays    sync.WaitGroup
 	said      map[string]bool // what is said once
+	old       map[string]bool // addresses of servers that were offered HTTP/2 and have none
 
 	exchanger *exchanger // nil: a reverse proxy
 }
@@ -115,7 +117,7 @@ func New(c Config) (*Server, error) {
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
 	}
-	s := &Server{config: c, listeners: map[net.Listener]bool{}, conns: map[relay]bool{}, said: map[string]bool{}}
+	s := &Server{config: c, listeners: map[net.Listener]bool{}, conns: map[relay]bool{}, said: map[string]bool{}, old: map[string]bool{}}
 	if c.Forward != nil {
 		s.exchanger = newExchanger(s)
 		return s, nil
@@ -171,10 +173,17 @@ func (s *Server) accepted(nc net.Conn) {
 	default:
 		c = newConn(s, plain(nc), s.reverse())
 	}
+	s.start(c, nc, func() {})
+}
+
+// start runs what becomes of a connection, or of an HTTP/2 stream, in a goroutine of
+// its own, for which Shutdown waits. done is called when it is over, or never was.
+func (s *Server) start(c relay, nc net.Conn, done func()) {
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
 		_ = nc.Close() // it came too late
+		done()
 		return
 	}
 	first := false
@@ -182,6 +191,7 @@ func (s *Server) accepted(nc net.Conn) {
 		if len(s.conns) >= max+refusals {
 			s.mu.Unlock()
 			_ = nc.Close() // it has waited for its turn in vain
+			done()
 			return
 		}
 		first, s.full, c = !s.full, true, s.crowded(nc)
@@ -195,6 +205,7 @@ func (s *Server) accepted(nc net.Conn) {
 	}
 	go func() {
 		defer s.relays.Done()
+		defer done()
 		c.run()
 		s.ended(c)
 	}()
@@ -260,6 +271,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			c.stop("wsproxy is shutting down")
 		} else {
 			open = append(open, c)
+			if d, ok := c.(interface{ drain() }); ok {
+				d.drain()
+			}
 		}
 	}
 	done := make(chan struct{})

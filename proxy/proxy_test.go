@@ -153,7 +153,7 @@ func (r *rig) expect(c net.Conn, want string) {
 	got := make([]byte, len(want))
 	n, err := io.ReadFull(c, got)
 	if err != nil || string(got) != want {
-		r.t.Fatalf("got %d bytes, %.2000q, %v\nwant %d, %.2000q", n, got[:n], err, len(want), want)
+		r.t.Fatalf("got %d bytes, %.300q, %v\nwant %d, %.300q", n, got[:n], err, len(want), want)
 	}
 }
 

@@ -102,7 +102,9 @@ func (c *conn) handOver(raw, rest []byte) {
 		return
 	}
 	c.handed = append(append([]byte{}, raw...), rest...)
-	c.why = "the client's next request went to another server"
+	if c.why = "the client's next request went to another server"; !c.absolute {
+		c.why = "the client speaks HTTP/2, and its streams follow apart"
+	}
 	c.over.Store(true)
 }
 

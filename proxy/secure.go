@@ -37,7 +37,7 @@ func (c *conn) secure() {
 	}
 	below.ahead = first[:n]
 	name := hostOnly(c.local.String())
-	client := tls.Server(below, &tls.Config{KeyLogWriter: c.config.KeyLog, NextProtos: []string{"http/1.1"},
+	client := tls.Server(below, &tls.Config{KeyLogWriter: c.config.KeyLog, NextProtos: c.offered(),
 		GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if h.ServerName != "" {
 				name = h.ServerName
@@ -63,7 +63,7 @@ func (c *conn) secure() {
 // unsecured says that nobody takes TLS for what it is here: what a reverse proxy's
 // listener without it gets is HTTP.
 func (c *conn) unsecured() bool {
-	return c.client.tls == nil && !c.tunnel && !c.absolute && !c.opaque
+	return c.client.tls == nil && c.carrier == nil && !c.tunnel && !c.absolute && !c.opaque
 }
 
 // refuseTLS tells a client that speaks TLS, and the user, that this port does not.

@@ -74,6 +74,8 @@ func (s *socket) ending(err error) (how inspect.End, text string) {
 	var alert tls.AlertError
 	var remote *net.OpError
 	switch {
+	case s.stream() != nil:
+		return streamEnding(err)
 	case isReset(err):
 		return inspect.Rst, ""
 	case s.tcp == nil:

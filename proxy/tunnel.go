@@ -158,14 +158,14 @@ func (t *tunnel) intercept(server *dialled) *conn {
 		name = t.host
 	}
 	flag := e.server.config.Forward.passes(name, t.port)
-	if flag == "" && !speaksHTTP(hello.SupportedProtos) {
+	if flag == "" && !e.server.config.speaks(hello.SupportedProtos) {
 		flag = "the client offers only " + inspect.Visible([]byte(strings.Join(hello.SupportedProtos, ", ")), 100)
 	}
 	if flag != "" {
 		e.client.ahead = raw
 		return t.pass(server, flag)
 	}
-	return t.secure(server, below, name)
+	return t.secure(server, below, name, hello.SupportedProtos)
 }
 
 // unreadable tells of a client whose first bytes look like TLS and are not.
@@ -176,14 +176,36 @@ func (t *tunnel) unreadable(err error) *conn {
 	return t.edge.fail(t.via, inspect.Self, "", fmt.Sprintf("the client's TLS cannot be read: %s (%s)", innermost(err), t.via))
 }
 
-// speaksHTTP says that one of the protocols that a client offers is HTTP/1; one
-// that offers none may speak it.
-func speaksHTTP(protos []string) bool {
-	return len(protos) == 0 || slices.Contains(protos, "http/1.1") || slices.Contains(protos, "http/1.0")
+// speaks says that one of the protocols that a client offers is HTTP, in a version
+// that is taken apart; one that offers none may speak it.
+func (c *Config) speaks(protos []string) bool {
+	return len(protos) == 0 || slices.Contains(protos, alpnHTTP1) || slices.Contains(protos, "http/1.0") ||
+		c.HTTP != HTTP1 && slices.Contains(protos, alpnHTTP2)
+}
+
+// offers are the protocols that a server is asked for: HTTP/2 if the client speaks
+// it, so that it gets what it would get without wsproxy.
+func (c *Config) offers(client []string) []string {
+	if c.HTTP == HTTP2 && len(client) > 0 || c.HTTP == HTTPAuto && slices.Contains(client, alpnHTTP2) {
+		return []string{alpnHTTP2, alpnHTTP1}
+	}
+	return []string{alpnHTTP1}
+}
+
+// takes are the protocols that a client is let choose from: what the server chose
+// comes first.
+func (c *Config) takes(r *dialled) []string {
+	switch {
+	case c.HTTP == HTTP1:
+		return []string{alpnHTTP1}
+	case r.socket != nil && r.socket.speaksHTTP2():
+		return []string{alpnHTTP2, alpnHTTP1}
+	}
+	return []string{alpnHTTP1, alpnHTTP2}
 }
 
 // secure shakes hands with the server under that name, then with the client.
-func (t *tunnel) secure(server *dialled, below *under, name string) *conn {
+func (t *tunnel) secure(server *dialled, below *under, name string, protos []string) *conn {
 	e := t.edge
 	r, err := t.route("https")
 	if err == nil {
@@ -194,8 +216,8 @@ func (t *tunnel) secure(server *dialled, below *under, name string) *conn {
 	}
 	var client *tls.Conn
 	if err == nil {
-		r.ready = r.dialer.secured(e.ctx, server)
-		client, err = t.shake(below, name, mirrored(r.ready))
+		r.ready = r.dialer.secured(e.ctx, server, e.server.config.offers(protos)...)
+		client, err = t.shake(below, name, r.ready)
 	}
 	if err != nil {
 		if r.ready != nil && r.ready.socket != nil {
@@ -217,12 +239,12 @@ func (t *tunnel) secure(server *dialled, below *under, name string) *conn {
 
 // shake shakes hands with the client under that name. There is no connection if
 // there is no certificate.
-func (t *tunnel) shake(below *under, name string, mirror *x509.Certificate) (*tls.Conn, error) {
-	leaf, err := t.edge.server.config.Forward.Leaf(name, mirror)
+func (t *tunnel) shake(below *under, name string, server *dialled) (*tls.Conn, error) {
+	leaf, err := t.edge.server.config.Forward.Leaf(name, mirrored(server))
 	if err != nil {
 		return nil, err
 	}
-	client := tls.Server(below, &tls.Config{KeyLogWriter: t.edge.server.config.KeyLog, Certificates: []tls.Certificate{*leaf}, NextProtos: []string{"http/1.1"}})
+	client := tls.Server(below, &tls.Config{KeyLogWriter: t.edge.server.config.KeyLog, Certificates: []tls.Certificate{*leaf}, NextProtos: t.edge.server.config.takes(server)})
 	ctx, cancel := context.WithTimeout(t.edge.ctx, t.edge.server.config.HeadTimeout)
 	defer cancel()
 	return client, client.HandshakeContext(ctx)

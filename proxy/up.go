@@ -200,7 +200,7 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 			}
 			return nil
 		}
-		if c.absolute && !c.belongs(raw) {
+		if c.absolute && !c.belongs(raw) || c.preface(raw) {
 			c.handOver(raw, data)
 			return nil
 		}
@@ -264,7 +264,7 @@ func (c *conn) request(raw []byte, tell func()) (hold bool) {
 		c.refuse(405, "Method Not Allowed", "wsproxy is a reverse proxy here and opens no tunnels")
 		return false
 	}
-	if c.upstream == nil && !c.connect() {
+	if c.upstream == nil && !c.connectFor(p.upgrade) {
 		return false
 	}
 	c.req.body = body
@@ -297,8 +297,12 @@ func (c *conn) noteSession(sent []byte) {
 
 // connect dials the server and starts down. When that fails the client gets a
 // 502 that says why.
-func (c *conn) connect() bool {
-	s, note, err := c.dial()
+func (c *conn) connect() bool { return c.connectFor(false) }
+
+// connectFor is connect for a request that is an upgrade, or not: not every server
+// takes both alike.
+func (c *conn) connectFor(upgrade bool) bool {
+	s, note, err := c.dial(upgrade)
 	if err != nil {
 		if c.isOver() {
 			return false
@@ -314,7 +318,7 @@ func (c *conn) connect() bool {
 	c.mu.Unlock()
 	if !c.inside {
 		c.note(inspect.ServerLeg, inspect.ToServer, inspect.NoteLeg, inspect.LegNote{Kind: inspect.NoteLeg, Leg: inspect.ServerLeg,
-			ConnInfo: inspect.ConnInfo{ID: c.id, Mode: c.mode}, Server: &inspect.Endpoints{Local: s.LocalAddr().String(), Remote: s.RemoteAddr().String()}})
+			ConnInfo: inspect.ConnInfo{ID: c.id, Mode: c.mode}, Server: c.serverEnds(s)})
 		c.note(inspect.ServerLeg, inspect.ToServer, inspect.NotePeer, note)
 	}
 	if over {
@@ -331,13 +335,18 @@ func (c *conn) connect() bool {
 
 // dial dials the server apart: dialling, and TLS more so, wants a deep stack, which
 // up would keep for as long as the connection lasts.
-func (c *conn) dial() (s *socket, note inspect.PeerNote, err error) {
+func (c *conn) dial(upgrade bool) (s *socket, note inspect.PeerNote, err error) {
 	switch {
-	case c.ready != nil:
-		return c.ready.socket, c.ready.note, c.ready.err
+	case c.ready != nil && c.ready.err != nil:
+		return nil, c.ready.note, c.ready.err
 	case c.inside:
 		s, err = c.server.exchanger.dial()
 		return s, note, err
+	case c.wantsHTTP2():
+		apart(func() { s, note, err = c.dialHTTP2(upgrade) })
+		return s, note, err
+	case c.ready != nil:
+		return c.ready.socket, c.ready.note, nil
 	}
 	apart(func() { s, note, err = c.dialer.dial(c.ctx) })
 	return s, note, err
@@ -363,6 +372,9 @@ func (c *conn) writeUp(p []byte) {
 }
 
 func writeText(err error) string {
+	if _, text, cut := streamCut(err); cut {
+		return text
+	}
 	if isReset(err) {
 		return ""
 	}
@@ -389,8 +401,12 @@ func (c *conn) clientEnded(err error, held []byte) {
 		}
 	}
 	c.mirror(inspect.ClientLeg, inspect.ToServer, how, text)
-	if c.upstream == nil && how == inspect.Fin {
+	switch {
+	case how != inspect.Fin:
+	case c.upstream == nil:
 		c.closing() // nobody is left who would answer
+	case c.carrier != nil && c.sessions.Load() == 0:
+		c.closeSockets() // a stream's one request has its answer
 	}
 }
 

@@ -18,7 +18,7 @@ func TestNotesAreDocumented(t *testing.T) {
 	}
 	text := string(b)
 	for kind, note := range map[string]any{
-		inspect.NoteLeg: inspect.LegNote{}, inspect.NoteSession: inspect.SessionNote{}, inspect.NotePeer: inspect.PeerNote{},
+		inspect.NoteLeg: inspect.LegNote{}, inspect.NoteSession: inspect.SessionNote{}, inspect.NotePeer: inspect.PeerNote{}, inspect.NoteHTTP2: inspect.HTTP2Note{},
 		inspect.NoteEnded: endedNote{}, inspect.NoteFailed: inspect.FailedNote{}, inspect.NoteGap: inspect.GapNote{}, inspect.NoteRedacted: inspect.RedactedNote{},
 		inspect.NoteStopped: inspect.StoppedNote{}, inspect.NoteFinished: struct{}{}, inspect.NoteContinues: struct{}{},
 		inspect.NoteResumed: inspect.ResumedNote{}, inspect.NoteBoundary: inspect.BoundaryNote{}, inspect.NoteSegment: inspect.SegmentNote{},

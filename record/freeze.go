@@ -99,6 +99,9 @@ func (c *coder) session(n *session) {
 	num(c, &n.ID)
 	c.conn(&n.Conn)
 	asJSON(c, &n.Peer)
+	for l := range n.HTTP2 {
+		asJSON(c, &n.HTTP2[l])
+	}
 	c.handshake(&n.Handshake)
 	c.exchange(n)
 	c.refused(n)
@@ -142,6 +145,7 @@ func (c *coder) conn(p *inspect.ConnInfo) {
 	asJSON(c, &p.ClientTLS)
 	c.text(&p.Via)
 	c.flag(&p.Opaque)
+	asJSON(c, &p.HTTP2)
 }
 
 // asJSON is for what is rare or small.

@@ -160,18 +160,18 @@ func (x *indexer) event(c *inspect.Conn, e inspect.Event) {
 	ix := x.conns[c.Info().ID]
 	switch e := e.(type) {
 	case *inspect.Opened:
-		ix.session = x.opened(ix, Session{Kind: WebSocket, ID: e.Session, Conn: e.Conn, Peer: c.Peer(), Handshake: e.Handshake,
+		ix.session = x.opened(ix, Session{Kind: WebSocket, ID: e.Session, Conn: e.Conn, Peer: c.Peer(), HTTP2: c.HTTP2(), Handshake: e.Handshake,
 			Opened: e.Handshake.RequestTime, Last: e.Time})
 	case *inspect.Refused:
 		r := *e
 		r.Body = slices.Clone(e.Body[:min(len(e.Body), maxBody)])
-		x.once(Session{Kind: Refused, ID: e.Session, Conn: e.Conn, Peer: c.Peer(), Handshake: e.Handshake, Refused: &r,
+		x.once(Session{Kind: Refused, ID: e.Session, Conn: e.Conn, Peer: c.Peer(), HTTP2: c.HTTP2(), Handshake: e.Handshake, Refused: &r,
 			Opened: e.Handshake.RequestTime, Last: e.Time})
 	case *inspect.Exchange:
 		h := *e
 		h.Up.Data = slices.Clone(h.Up.Data[:min(len(h.Up.Data), maxBody)])
 		h.Down.Data = slices.Clone(h.Down.Data[:min(len(h.Down.Data), maxBody)])
-		x.once(Session{Kind: Exchange, Conn: e.Conn, Peer: c.Peer(), Exchange: &h, Opened: e.Start, Last: e.Time})
+		x.once(Session{Kind: Exchange, Conn: e.Conn, Peer: c.Peer(), HTTP2: c.HTTP2(), Exchange: &h, Opened: e.Start, Last: e.Time})
 	default:
 		if ix.session != nil {
 			x.inSession(c, ix.session, e)

@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math/bits"
 	"net/netip"
+	"strings"
 )
 
 // TCP flags (RFC 9293 section 3.1).
@@ -29,8 +30,8 @@ type conversation struct {
 }
 
 // newConversation takes a leg's addresses: up is the side that sends ToServer.
-// One that cannot be written as an IP address (a Unix socket) becomes loopback
-// with a port made from its name.
+// One that cannot be written as an IP address (a Unix socket, an HTTP/2 stream)
+// becomes a loopback one made from its name.
 func newConversation(up, down string) *conversation {
 	c := &conversation{addr: [2]netip.AddrPort{address(up), address(down)}}
 	if c.addr[0].Addr().Is4() != c.addr[1].Addr().Is4() {
@@ -47,9 +48,14 @@ func newConversation(up, down string) *conversation {
 func address(s string) netip.AddrPort {
 	a, err := netip.ParseAddrPort(s)
 	if err != nil {
-		h := fnv.New32a()
+		h := fnv.New64a()
 		h.Write([]byte(s))
-		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(h.Sum32()|0x8000))
+		n := h.Sum64()
+		ip := [4]byte{127, 0, 0, 1}
+		if strings.Contains(s, " stream ") { // there are many at once, and a port is a number of 15 bits here
+			ip = [4]byte{127, byte(n >> 32), byte(n >> 40), byte(n>>48) | 2}
+		}
+		return netip.AddrPortFrom(netip.AddrFrom4(ip), uint16(n|0x8000))
 	}
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }

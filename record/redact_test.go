@@ -302,10 +302,11 @@ func TestNotesAndTarget(t *testing.T) {
 		t.Error(sink.target)
 	}
 	for in, want := range map[string]string{
-		`{"kind":"session","session":"0000000000000001","mode":"reverse","url":"ws://a/?a=1\u0026token=s3cret"}`: `{"kind":"session","session":"0000000000000001","mode":"reverse","url":"ws://a/?a=1\u0026token=******"}`,
-		`{"kind":"x","head":"GET / HTTP/1.1\r\nCookie: a=s3cret\r\n\r\n","n":1.50}`:                              `{"kind":"x","head":"GET / HTTP/1.1\r\nCookie: a=******\r\n\r\n","n":1.50}`,
-		`{"kind":"x","headers":{"Authorization":"Basic s3cret"},"line":"Authorization: s3cret"}`:                 `{"kind":"x","headers":{"Authorization":"Basic ******"},"line":"Authorization: ******"}`,
-		`{"kind":"peer","addr":"127.0.0.1:1","error":"dial \"ws://a?key=s3cret\": refused"}`:                     `{"kind":"peer","addr":"127.0.0.1:1","error":"dial \"ws://a?key=******\": refused"}`,
+		`{"kind":"session","session":"0000000000000001","mode":"reverse","url":"ws://a/?a=1\u0026token=s3cret"}`:                                                                                                   `{"kind":"session","session":"0000000000000001","mode":"reverse","url":"ws://a/?a=1\u0026token=******"}`,
+		`{"kind":"x","head":"GET / HTTP/1.1\r\nCookie: a=s3cret\r\n\r\n","n":1.50}`:                                                                                                                                `{"kind":"x","head":"GET / HTTP/1.1\r\nCookie: a=******\r\n\r\n","n":1.50}`,
+		`{"kind":"x","headers":{"Authorization":"Basic s3cret"},"line":"Authorization: s3cret"}`:                                                                                                                   `{"kind":"x","headers":{"Authorization":"Basic ******"},"line":"Authorization: ******"}`,
+		`{"kind":"http2","stream":3,"fields":[{":path":"/?a=1\u0026token=s3cret"},{"authorization":"Bearer s3cret"},{"x":"y"},{"cookie":"a=s3cret; b=s3cret"},{"sec-websocket-protocol":"access_token, s3cret"}]}`: `{"kind":"http2","stream":3,"fields":[{":path":"/?a=1\u0026token=******"},{"authorization":"Bearer ******"},{"x":"y"},{"cookie":"a=******; b=******"},{"sec-websocket-protocol":"access_token, ******"}]}`,
+		`{"kind":"peer","addr":"127.0.0.1:1","error":"dial \"ws://a?key=s3cret\": refused"}`:                                                                                                                       `{"kind":"peer","addr":"127.0.0.1:1","error":"dial \"ws://a?key=******\": refused"}`,
 	} {
 		notes = nil
 		r.Note(inspect.Note{Conn: 1, JSON: []byte(in)})

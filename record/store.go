@@ -63,13 +63,14 @@ type Session struct {
 	Kind      Kind
 	ID        inspect.SessionID // of a WebSocket or Refused
 	Conn      inspect.ConnInfo
-	Peer      *inspect.PeerNote  // how reaching the server went; nil: not known
-	Handshake *inspect.Handshake // of a WebSocket or Refused
-	Exchange  *inspect.Exchange  // of an Exchange; its bodies are cut to 64 KiB
-	Refused   *inspect.Refused   // of a Refused; its body is cut to 64 KiB
-	Opened    time.Time          // when the request began
-	Last      time.Time          // when something last happened
-	Closed    *inspect.Closed    // nil as long as it is open
+	Peer      *inspect.PeerNote     // how reaching the server went; nil: not known
+	HTTP2     [2]*inspect.HTTP2Note // by inspect.Leg: the heads as they came in HTTP/2; nil: they did not
+	Handshake *inspect.Handshake    // of a WebSocket or Refused
+	Exchange  *inspect.Exchange     // of an Exchange; its bodies are cut to 64 KiB
+	Refused   *inspect.Refused      // of a Refused; its body is cut to 64 KiB
+	Opened    time.Time             // when the request began
+	Last      time.Time             // when something last happened
+	Closed    *inspect.Closed       // nil as long as it is open
 
 	Frames   [2]uint64 // by inspect.Dir
 	Messages [2]uint64 // by inspect.Dir; data messages

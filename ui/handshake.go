@@ -39,8 +39,10 @@ func (m *maker) handshake() (whole bool) {
 			m.say(bad, "%s", visible(p))
 		}
 	}
+	m.http2Heads()
 	m.title("Connection")
 	m.peer()
+	m.http2Legs()
 	switch {
 	case s.Kind == record.WebSocket:
 		m.title("How it ended")

@@ -43,6 +43,7 @@ type rootFlags struct {
 	allowHost []string
 	insecure  bool
 	upstream  string
+	http      string
 	redact    bool
 	secure    secureFlags
 
@@ -134,6 +135,7 @@ func (f *rootFlags) registerRequests(cmd *cobra.Command) {
 	s := cmd.Flags()
 	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
 	s.BoolVar(&f.insecure, "insecure", false, "do not verify servers' certificates")
+	s.StringVar(&f.http, "http", "auto", "`version` of HTTP to speak: auto (HTTP/2 with clients that want it, and for those with servers that have it), 1.1 (nothing else), 2 (with servers, whatever the client speaks)")
 	s.StringVar(&f.upstream, "upstream-proxy", "", "reach servers through another proxy: http, https or socks5 `URL`, or direct (default: HTTP_PROXY and the like)")
 }
 
@@ -153,6 +155,15 @@ func (f *rootFlags) registerRun(cmd *cobra.Command) {
 	cmd.MarkFlagsMutuallyExclusive("redact", "no-record")
 	cmd.MarkFlagsMutuallyExclusive("force", "append")
 	_ = cmd.MarkFlagFilename("record", "pcapng") // fails only for an unknown flag
+}
+
+// version reads --http.
+func (f *rootFlags) version() (proxy.HTTP, error) {
+	v, ok := map[string]proxy.HTTP{"": proxy.HTTPAuto, "auto": proxy.HTTPAuto, "1.1": proxy.HTTP1, "2": proxy.HTTP2}[f.http]
+	if !ok {
+		return v, usagef("--http 1.1", "--http is auto, 1.1 or 2, not %s", f.http)
+	}
+	return v, nil
 }
 
 // check reads the flags that are texts with a grammar.

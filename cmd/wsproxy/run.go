@@ -83,9 +83,13 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 	if err != nil {
 		return nil, err
 	}
+	version, err := f.version()
+	if err != nil {
+		return nil, err
+	}
 	to, socket := reached(target)
 	c := proxy.Config{
-		Unix: socket, Target: to, Forward: f.forward, Upstream: upstream, FromTCP: raw, ConnectTo: f.connectTo, Header: headers,
+		Unix: socket, Target: to, Forward: f.forward, Upstream: upstream, FromTCP: raw, HTTP: version, ConnectTo: f.connectTo, Header: headers,
 		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
 		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, MaxConns: maxConns(), Logf: p.notices.logf,
 	}

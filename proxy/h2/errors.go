@@ -21,7 +21,7 @@ var ErrFull = errors.New("the HTTP/2 connection carries as many streams as the s
 // syscall.ECONNRESET, like each of this package's errors for a cut stream.
 type ResetError struct{ Code http2.ErrCode }
 
-func (e *ResetError) Error() string { return fmt.Sprintf("RST_STREAM with %v", e.Code) }
+func (e *ResetError) Error() string { return fmt.Sprintf("RST_STREAM %v", e.Code) }
 
 // Unwrap is syscall.ECONNRESET.
 func (e *ResetError) Unwrap() error { return syscall.ECONNRESET }
@@ -29,15 +29,16 @@ func (e *ResetError) Unwrap() error { return syscall.ECONNRESET }
 // GoAwayError says that the peer ended the connection, or will take no more
 // streams on it. Debug is what it gave as a reason, made safe to show.
 type GoAwayError struct {
-	Code  http2.ErrCode
-	Debug string
+	Code    http2.ErrCode
+	Debug   string
+	Refused bool // the peer says that it has done nothing about the stream (RFC 9113 section 6.8)
 }
 
 func (e *GoAwayError) Error() string {
 	if e.Debug == "" {
-		return fmt.Sprintf("GOAWAY with %v", e.Code)
+		return fmt.Sprintf("GOAWAY %v", e.Code)
 	}
-	return fmt.Sprintf("GOAWAY with %v: %s", e.Code, e.Debug)
+	return fmt.Sprintf("GOAWAY %v: %s", e.Code, e.Debug)
 }
 
 // Unwrap is syscall.ECONNRESET.

@@ -61,6 +61,7 @@ func (c *Conn) greeted() error {
 	err = c.frame(s)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.heard = err == nil
 	select {
 	case <-c.ready:
 	default:
@@ -289,12 +290,14 @@ func (c *Conn) rstStream(f *http2.RSTStreamFrame) error {
 }
 
 func (c *Conn) goneAway(f *http2.GoAwayFrame) error {
-	c.goAway = &GoAwayError{f.ErrCode, inspect.Visible(f.DebugData(), 200)}
+	c.goAway = &GoAwayError{Code: f.ErrCode, Debug: inspect.Visible(f.DebugData(), 200)}
+	refused := *c.goAway
+	refused.Refused = true
 	if !c.server { // what it has not begun to answer it never will (RFC 9113 section 6.8)
 		for id, s := range c.streams {
 			if id > f.LastStreamID {
 				delete(c.streams, id)
-				s.fail(c.goAway)
+				s.fail(&refused)
 			}
 		}
 	}
@@ -428,6 +431,9 @@ func (c *Conn) newHeaders(f *http2.MetaHeadersFrame) error {
 		return c.tooLarge(id)
 	}
 	r, err := newRequest(f.Fields, f.StreamEnded())
+	if err == nil && r.kind == webSocket && c.opt.NoConnect { // RFC 8441 section 3
+		err = malformed(":protocol, which our SETTINGS do not offer")
+	}
 	if err != nil {
 		return c.refuseStream(id, err)
 	}

@@ -57,6 +57,7 @@ type Options struct {
 	Streams   int                              // server's role: most streams at once; 0: 256
 	Greeting  time.Duration                    // how long the peer may take to send its SETTINGS; 0: 10 s
 	Scheme    string                           // client's role: the :scheme of requests; "": https
+	NoConnect bool                             // server's role: take no WebSockets, and say so
 }
 
 // Conn is an HTTP/2 connection in one of the two roles.
@@ -96,6 +97,7 @@ type Conn struct {
 	goAway   *GoAwayError
 	over     error // why the connection has ended
 	told     int   // lines for Logf
+	heard    bool  // the peer has sent its SETTINGS
 }
 
 // settings are the peer's, as far as they matter (RFC 9113 section 6.5.2).
@@ -112,11 +114,15 @@ type settings struct {
 func NewServer(nc net.Conn, o Options, handle func(*Stream)) *Conn {
 	c := newConn(nc, o)
 	c.server, c.handle = true, handle
-	c.greet(
-		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: uint32(c.opt.Streams)},
-		http2.Setting{ID: http2.SettingInitialWindowSize, Val: streamWindow},
-		http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: uint32(c.opt.HeadLimit)},
-		http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1}) // RFC 8441 section 3
+	settings := []http2.Setting{
+		{ID: http2.SettingMaxConcurrentStreams, Val: uint32(c.opt.Streams)},
+		{ID: http2.SettingInitialWindowSize, Val: streamWindow},
+		{ID: http2.SettingMaxHeaderListSize, Val: uint32(c.opt.HeadLimit)},
+	}
+	if !o.NoConnect {
+		settings = append(settings, http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1}) // RFC 8441 section 3
+	}
+	c.greet(settings...)
 	return c
 }
 
@@ -249,6 +255,13 @@ func (c *Conn) Streams() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.owners)
+}
+
+// Greeted says that the peer has begun to speak HTTP/2.
+func (c *Conn) Greeted() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.heard
 }
 
 // Ready waits for the peer's SETTINGS. It says whether the server takes WebSockets

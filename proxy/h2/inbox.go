@@ -17,6 +17,11 @@ type inbox struct {
 	ended    bool // END_STREAM has come
 }
 
+// ready says that take would answer something.
+func (b *inbox) ready(beyond bool) bool {
+	return len(b.pre) > 0 || beyond && (b.off < len(b.content) || b.chunked && b.ended && !b.tail)
+}
+
 // take reads into p: n bytes, content of which were in DATA. beyond says that
 // more than heads may be read.
 func (b *inbox) take(p []byte, beyond bool) (n, content int) {

@@ -122,7 +122,7 @@ func TestNodeServer(t *testing.T) {
 	}
 	s = open(t, c)
 	_, _ = io.WriteString(s, strings.Replace(upgrade, "/chat", "/reset", 1))
-	if _, err := io.ReadAll(s); err == nil || err.Error() != "RST_STREAM with ENHANCE_YOUR_CALM" {
+	if _, err := io.ReadAll(s); err == nil || err.Error() != "RST_STREAM ENHANCE_YOUR_CALM" {
 		t.Errorf("%v", err)
 	}
 }

@@ -488,15 +488,15 @@ func TestHowStreamsEnd(t *testing.T) {
 		do         func(p *peer)
 	}{
 		{"END_STREAM", "", nil, func(p *peer) { _ = p.WriteData(1, true, []byte("!")) }},
-		{"RST_STREAM", "RST_STREAM with INTERNAL_ERROR", new(*h2.ResetError), func(p *peer) {
+		{"RST_STREAM", "RST_STREAM INTERNAL_ERROR", new(*h2.ResetError), func(p *peer) {
 			_ = p.WriteData(1, false, []byte("!"))
 			_ = p.WriteRSTStream(1, http2.ErrCodeInternal)
 		}},
-		{"GOAWAY", "GOAWAY with NO_ERROR: bye ␛", new(*h2.GoAwayError), func(p *peer) {
+		{"GOAWAY", "GOAWAY NO_ERROR: bye ␛", new(*h2.GoAwayError), func(p *peer) {
 			_ = p.WriteData(1, false, []byte("!"))
 			_ = p.WriteGoAway(0, http2.ErrCodeNo, []byte("bye \x1b"))
 		}},
-		{"GOAWAY and the end", "GOAWAY with ENHANCE_YOUR_CALM", new(*h2.GoAwayError), func(p *peer) {
+		{"GOAWAY and the end", "GOAWAY ENHANCE_YOUR_CALM", new(*h2.GoAwayError), func(p *peer) {
 			_ = p.WriteData(1, false, []byte("!"))
 			_ = p.WriteGoAway(1, http2.ErrCodeEnhanceYourCalm, nil)
 			_ = p.nc.CloseWrite()

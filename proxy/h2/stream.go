@@ -118,6 +118,16 @@ func (s *Stream) Read(p []byte) (int, error) {
 	return 0, nil
 }
 
+// Wait waits until Read would not: for bytes, an end, or a deadline. Its caller needs no
+// buffer as long as there is nothing to put into one.
+func (s *Stream) Wait() {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	for !s.closed && !s.readBy.expired && !s.in.ready(s.mayRead()) && s.readEnd() == nil {
+		s.readable.Wait()
+	}
+}
+
 // mayRead says that what lies behind the head may be read.
 func (s *Stream) mayRead() bool { return !s.c.server || s.kind == exchange || s.accepted }
 
@@ -232,10 +242,20 @@ func (s *Stream) Close() error {
 
 // Reset is Close with CANCEL, whatever was said before: what RST is to TCP
 // (RFC 8441 section 5).
-func (s *Stream) Reset() error {
+func (s *Stream) Reset() error { return s.ResetWith(http2.ErrCodeCancel) }
+
+// ResetWith is Reset with another code.
+func (s *Stream) ResetWith(code http2.ErrCode) error {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
-	return s.close(http2.ErrCodeCancel)
+	return s.close(code)
+}
+
+// Err is how the stream was cut; nil: it was not, or not yet.
+func (s *Stream) Err() error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	return s.err
 }
 
 func (s *Stream) close(code http2.ErrCode) error {

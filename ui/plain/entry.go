@@ -27,6 +27,7 @@ type entry struct {
 	Path        string    `json:"path,omitempty"`
 	Subprotocol string    `json:"subprotocol,omitempty"`
 	Extensions  string    `json:"extensions,omitempty"`
+	HTTP2       string    `json:"http2,omitempty"` // connection/stream
 	Up          int64     `json:"up,omitempty"`
 	Down        int64     `json:"down,omitempty"`
 	Word        string    `json:"word,omitempty"`
@@ -98,6 +99,9 @@ func (r *entry) line(color bool) string {
 		fmt.Fprintf(&b, "end    %s", visible(r.Text))
 	default:
 		fmt.Fprintf(&b, "%-6s %s", r.Event, visible(r.Text))
+	}
+	if r.HTTP2 != "" {
+		fmt.Fprintf(&b, "  HTTP/2 %s", r.HTTP2)
 	}
 	line := strings.TrimRight(b.String(), " ")
 	for _, f := range r.Findings {

@@ -37,13 +37,14 @@ type Printer struct {
 	wait    *inspect.Frame            // its message follows and is printed with it
 	found   []inspect.Finding         // of that frame
 	message *inspect.Message
-	chosen  *choice // nil: everything is printed
+	trunks  map[inspect.ConnID]int // clients' HTTP/2 connections, in the same order
+	chosen  *choice                // nil: everything is printed
 	sum     Summary
 }
 
 // New makes a Printer that writes to w.
 func New(w io.Writer, o Options) *Printer {
-	return &Printer{out: bufio.NewWriter(w), options: o, numbers: map[inspect.SessionID]int{}, chosen: newChoice(o.Filter)}
+	return &Printer{out: bufio.NewWriter(w), options: o, numbers: map[inspect.SessionID]int{}, trunks: map[inspect.ConnID]int{}, chosen: newChoice(o.Filter)}
 }
 
 // summaryLimit bounds the data that a line shows, in bytes.
@@ -100,9 +101,9 @@ func (p *Printer) other(e inspect.Event) {
 			ext = append(ext, x.String())
 		}
 		p.put(entry{Time: e.Time, Session: p.number(e.Session), Event: "open", Status: 101, Path: e.Conn.SessionURL(h.Path()),
-			Subprotocol: h.Subprotocol, Extensions: strings.Join(ext, ", ")})
+			Subprotocol: h.Subprotocol, Extensions: strings.Join(ext, ", "), HTTP2: p.stream(&e.Conn)})
 	case *inspect.Refused:
-		r := entry{Time: e.Time, Session: p.number(e.Session), Event: "refused", Path: e.Conn.SessionURL(e.Handshake.Path()), Text: e.Reason}
+		r := entry{Time: e.Time, Session: p.number(e.Session), Event: "refused", Path: e.Conn.SessionURL(e.Handshake.Path()), Text: e.Reason, HTTP2: p.stream(&e.Conn)}
 		if e.Handshake.Response != nil {
 			r.Status = e.Handshake.Response.Status
 		}
@@ -123,7 +124,7 @@ func (p *Printer) exchange(e *inspect.Exchange) {
 	if !p.options.Exchanges {
 		return
 	}
-	r := entry{Time: e.Time, Event: "http", Text: e.Error, Up: e.Up.Size, Down: e.Down.Size}
+	r := entry{Time: e.Time, Event: "http", Text: e.Error, Up: e.Up.Size, Down: e.Down.Size, HTTP2: p.stream(&e.Conn)}
 	if e.Request != nil {
 		r.Method, r.Path = e.Request.Method, e.Conn.URL(e.Request.Target)
 	}
@@ -140,6 +141,19 @@ func (p *Printer) number(id inspect.SessionID) int {
 		p.numbers[id] = n
 	}
 	return n
+}
+
+// stream names an HTTP/2 stream by its connection and number.
+func (p *Printer) stream(c *inspect.ConnInfo) string {
+	if c.HTTP2 == nil {
+		return ""
+	}
+	n, ok := p.trunks[c.HTTP2.Conn]
+	if !ok {
+		n = len(p.trunks) + 1
+		p.trunks[c.HTTP2.Conn] = n
+	}
+	return fmt.Sprintf("%d/%d", n, c.HTTP2.Stream)
 }
 
 func (p *Printer) finding(f *inspect.Finding) {
