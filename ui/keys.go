@@ -70,8 +70,12 @@ const tabsLabel = "tabs"
 // listCommands choose what the lists show.
 func listCommands() []command {
 	return []command{
+		{"filter", []string{"f"}, "filter", "show what a filter lets through: words, or an expression", inPanes, nil, (*view).askFilter, (*view).setFilter},
+		{"clear-filter", nil, "", "show everything again; Esc does it too", inPanes, hasFilter, (*view).clearFilter, nil},
 		{"follow", []string{"F"}, "follow", "stay on the newest frame, until you go elsewhere", inPanes, isLive, (*view).toggleFollow, nil},
 		{"exchanges", []string{"H"}, "HTTP", "show or hide plain HTTP exchanges", inPanes, nil, (*view).toggleExchanges, nil},
+		{"messages", []string{"M"}, "", "one row a message, or one a frame", inPanes, nil, (*view).toggleMessages, nil},
+		{"heartbeats", []string{"B"}, "", "fold heartbeats into one row, or show each", inPanes, nil, (*view).toggleFolds, nil},
 	}
 }
 

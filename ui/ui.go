@@ -91,6 +91,7 @@ func (v *view) run() error {
 	defer close(v.over)
 	v.app.SetScreen(v.screen).EnableMouse(true).EnablePaste(true).SetRoot(v, true)
 	v.start(v.reader.run)
+	v.start(v.shapes)
 	v.start(v.tick)
 	if err := v.app.Run(); err != nil {
 		return err
