@@ -112,6 +112,7 @@ func leavingCommands() []command {
 		{"command", []string{":"}, "command", "do what has this name", inPanes, nil, (*view).askCommand, nil},
 		{"palette", []string{"Ctrl-P"}, "find a command", "find a command by some letters of it", inPanes, nil, (*view).askPalette, nil},
 		{"keys", []string{"K"}, "", "all keys, wherever they work", inAll, nil, (*view).toggleKeys, nil},
+		{"theme", nil, "", "the next theme, or one by its name: terminal, dark, light, none", inPanes, nil, (*view).nextTheme, (*view).takeTheme},
 		{"redraw", []string{"Ctrl-L"}, "", "draw the screen again", inAll, nil, (*view).redraw, nil},
 		{"quit", []string{"Q"}, "quit", "leave wsproxy", inAll, nil, (*view).quit, nil},
 		{interruptCommand, []string{"Ctrl-C"}, "", "leave at once, as an interrupted command", inAll, nil, (*view).interrupt, nil},

@@ -47,6 +47,8 @@ type Options struct {
 	// progress, and ends with ctx.
 	Save func(ctx context.Context, path string, progress func(read, total int64)) (string, error)
 
+	Keys      Keys         // the keys that commands have instead of their own
+	Theme     Theme        // how it looks
 	Exchanges bool         // plain HTTP exchanges are shown from the start
 	Screen    tcell.Screen // not initialised; nil: the terminal
 }

@@ -67,9 +67,12 @@ type view struct {
 
 func newView(ctx context.Context, src source, o Options, screen *diffScreen) *view {
 	ctx, stop := context.WithCancel(ctx)
+	if o.NoColor {
+		o.Theme = Colorless
+	}
 	v := &view{Box: tview.NewBox(), ctx: ctx, stop: stop, app: tview.NewApplication(), screen: screen, source: src, options: o,
-		palette: newPalette(!o.NoColor), follow: o.Live, stirred: make(chan struct{}, 1), drawing: make(chan struct{}), over: make(chan struct{})}
-	v.commands = commands()
+		palette: newPalette(o.Theme.on(screen.Colors())), follow: o.Live, stirred: make(chan struct{}, 1), drawing: make(chan struct{}), over: make(chan struct{})}
+	v.commands = bound(commands(), o.Keys)
 	v.frames.session, v.frames.seek, v.sessions.seek = -1, noSeek, noSeek
 	v.listing.folds = true
 	v.shaping = make(chan *shape, 1)
