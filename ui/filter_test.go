@@ -96,7 +96,7 @@ func TestFolds(t *testing.T) {
 	if r, n, _ := d.cursor(); r != 2 || n != 25 {
 		t.Errorf("opened, and at row %d of %d", r, n)
 	}
-	d.keys("G").has("x").keys("B").has("one by one").keys("B").has("×20 folded")
+	d.keys("G").has("x").keys("P").has("one by one").keys("P").has("×20 folded")
 	if r, n, _ := d.cursor(); r != 5 || n != 6 {
 		t.Errorf("folded again, and at row %d of %d", r, n)
 	}

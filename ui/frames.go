@@ -190,6 +190,16 @@ func (f *frames) row(i int) (r record.Row, ok bool) {
 	return f.rows[at], true
 }
 
+// frame is the frame of a row, in sight or not.
+func (f *frames) frame(src source, i int) (r record.Row, ok bool) {
+	if r, ok := f.row(i); ok || f.entry(i) != entryFrame {
+		return r, ok
+	}
+	var one [1]record.Row
+	n := src.Rows(f.session, f.order.row(i-1), one[:])
+	return one[0], n == 1
+}
+
 // frameRow is what a row of the list shows.
 type frameRow struct {
 	entry   entry
@@ -199,6 +209,7 @@ type frameRow struct {
 	before  time.Time // of the row above; zero if there is none
 	summary span
 	mark    *inspect.Finding
+	note    *record.Mark
 	folded  int // heartbeats that this row stands for; 0: it is one frame
 }
 
@@ -259,6 +270,9 @@ func numberCell(r *frameRow) span {
 }
 
 func markCell(r *frameRow) span {
+	if r.note != nil {
+		return span{"◆", odd}
+	}
 	if r.mark == nil {
 		return span{" ", plain}
 	}
@@ -414,6 +428,9 @@ func (v *view) frameRow(i int, s *record.Session) frameRow {
 	switch x.entry {
 	case entryOpen:
 		x.time = s.Opened
+		if m, ok := v.marks.at[spot{f.session, atOpen}]; ok {
+			x.note = &m
+		}
 		x.summary = span{openSummary(s), plain}
 		if f.gone > 0 {
 			x.summary.text = fmt.Sprintf("(frames 1 to %d were written over) ", f.gone) + x.summary.text
@@ -433,6 +450,9 @@ func (v *view) frameRow(i int, s *record.Session) frameRow {
 			return x
 		}
 		x.row, x.time = r, r.Time()
+		if m, ok := v.marks.at[spot{f.session, int(r.N()) - 1}]; ok {
+			x.note = &m
+		}
 		if m, ok := f.marks[r.N()]; ok {
 			x.mark = &m
 		}
@@ -468,6 +488,9 @@ func drawCells(screen tcell.Screen, r rect, cols []column, x *frameRow, style fu
 		at += c.width
 	}
 	at += 2
+	if x.note != nil && x.note.Text != "" {
+		at += put(screen, rect{at, r.y, end - at, 1}, visible(x.note.Text), style(odd)) + 2
+	}
 	if m := x.mark; m != nil {
 		text := "! " + m.ID + " " + m.Clause
 		n := min(width(text), max(end-at-10, 0))

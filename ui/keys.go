@@ -75,7 +75,7 @@ func listCommands() []command {
 		{"follow", []string{"F"}, "follow", "stay on the newest frame, until you go elsewhere", inPanes, isLive, (*view).toggleFollow, nil},
 		{"exchanges", []string{"H"}, "HTTP", "show or hide plain HTTP exchanges", inPanes, nil, (*view).toggleExchanges, nil},
 		{"messages", []string{"M"}, "", "one row a message, or one a frame", inPanes, nil, (*view).toggleMessages, nil},
-		{"heartbeats", []string{"B"}, "", "fold heartbeats into one row, or show each", inPanes, nil, (*view).toggleFolds, nil},
+		{"heartbeats", []string{"P"}, "", "fold heartbeats into one row, or show each", inPanes, nil, (*view).toggleFolds, nil},
 	}
 }
 
@@ -85,6 +85,10 @@ func lookingCommands() []command {
 		{"search", []string{"/"}, "search", "search the messages", inPanes, nil, (*view).askSearch, (*view).searchFor},
 		{"next", []string{"n"}, "next", "the next message that was searched for", inPanes, hasSearch, (*view).searchNext, nil},
 		{"previous", []string{"N"}, "previous", "the one before", inPanes, hasSearch, (*view).searchPrevious, nil},
+		{"mark", []string{"m"}, "", "mark the frame, or in the sessions the session; or take the mark away", inPanes, nil, (*view).toggleMark, nil},
+		{"note", []string{";"}, "", "note something on the frame, or in the sessions on the session", inPanes, nil, (*view).askNote, (*view).note},
+		{"next-mark", []string{"'"}, "", "the next mark", inPanes, hasMarks, (*view).nextMark, nil},
+		{"previous-mark", []string{"\""}, "", "the mark before", inPanes, hasMarks, (*view).previousMark, nil},
 		{"save", []string{"w"}, "save", "save what the recording holds as a file", inPanes, canSave, (*view).askSave, (*view).saveAs},
 	}
 }

@@ -52,7 +52,7 @@ func (v *view) unfold() bool {
 	}
 	s.unfold(v.source, row)
 	v.follow = false
-	v.said = "B folds and opens all of them"
+	v.said = "P shows all of them, and folds them again"
 	return true
 }
 

@@ -242,6 +242,12 @@ func (v *view) drawSession(screen tcell.Screen, r rect, s *record.Session, n int
 	}
 	var tail []span
 	room := r.x + r.w - x
+	if m, ok := v.marks.at[spot{s.Index, atOpen}]; ok {
+		tail = append(tail, span{"◆ ", odd})
+		if m.Text != "" {
+			tail[0].text = "◆ " + clipped(visible(m.Text), max(room/4, 5)) + " "
+		}
+	}
 	if s.Findings > 0 {
 		tail = append(tail, span{"! ", severityRole(s.Worst)})
 	}

@@ -47,6 +47,12 @@ type Options struct {
 	// progress, and ends with ctx.
 	Save func(ctx context.Context, path string, progress func(read, total int64)) (string, error)
 
+	// Marks are those that were kept earlier. KeepMarks, if set, keeps all that there
+	// are in their place, whenever they have changed; goroutines of Run call it, one
+	// at a time. Without it they are gone with the screen.
+	Marks     []record.Mark
+	KeepMarks func([]record.Mark) error
+
 	Keys      Keys         // the keys that commands have instead of their own
 	Theme     Theme        // how it looks
 	Exchanges bool         // plain HTTP exchanges are shown from the start
@@ -119,7 +125,7 @@ func (v *view) start(f func(context.Context)) {
 // fallbacks are what is drawn where the terminal's character set lacks a sign.
 func fallbacks(s tcell.Screen) {
 	for r, text := range map[rune]string{
-		'●': "*", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", 'µ': "u",
+		'●': "*", '◆': "&", '▾': "v", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", 'µ': "u",
 	} {
 		s.RegisterRuneFallback(r, text)
 	}

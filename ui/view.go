@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,6 +58,7 @@ type view struct {
 	listing  listing
 	sieve    *sieve      // the filter that is set; nil: none
 	shaping  chan *shape // what is to be worked out
+	marks    marks
 	search   search
 	saving   saving
 	said     string // in the bottom line, until the next key
@@ -75,6 +77,7 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 	v.commands = bound(commands(), o.Keys)
 	v.frames.session, v.frames.seek, v.sessions.seek = -1, noSeek, noSeek
 	v.listing.folds = true
+	v.marks.waiting = slices.Clone(o.Marks)
 	v.shaping = make(chan *shape, 1)
 	v.sessions.all = o.Exchanges
 	v.reader = newReader(src, v.wake)
@@ -135,6 +138,7 @@ func (v *view) Draw(screen tcell.Screen) {
 	if v.sessions.update(v.source, v.sieve); v.sessions.behind {
 		v.wake()
 	}
+	v.placeMarks()
 	l := arrange(w, h, content{v.focus, v.alone, len(warnings) > 0, v.sessions.rows()})
 	v.layout = l
 	v.update(&l)
@@ -252,13 +256,7 @@ func (v *view) want(x *record.Session, w int) want {
 		out.search = ""
 	}
 	if out.entry == entryFrame {
-		row, ok := f.row(f.cursor)
-		if !ok {
-			var one [1]record.Row
-			v.source.Rows(f.session, f.order.row(f.cursor-1), one[:])
-			row = one[0]
-		}
-		out.row = row
+		out.row, _ = f.frame(v.source, f.cursor) // without one nothing is shown
 	}
 	return out
 }
