@@ -47,6 +47,8 @@ type Options struct {
 	// progress, and ends with ctx.
 	Save func(ctx context.Context, path string, progress func(read, total int64)) (string, error)
 
+	Warnings []string // what the user must not miss, beside those of Status
+
 	// Marks are those that were kept earlier. KeepMarks, if set, keeps all that there
 	// are in their place, whenever they have changed; goroutines of Run call it, one
 	// at a time. Without it they are gone with the screen.

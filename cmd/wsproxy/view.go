@@ -63,6 +63,9 @@ func (v *view) watch(reading, quit context.Context) error {
 		<-quit.Done()
 		return nil
 	}
+	if _, ok := ui.ParseTheme(v.flags.theme); !ok && v.flags.theme != "" {
+		return usagef("--theme "+ui.Themes()[0], "there is no theme %q", v.flags.theme)
+	}
 	if v.flags.screen(v.out) {
 		err := v.openScreen(reading, quit)
 		var died *diedError
@@ -99,7 +102,7 @@ func (v *view) openScreen(reading, quit context.Context) error {
 	}
 	v.notices.hold()
 	defer v.notices.release()
-	h := hello{Path: v.path, Title: v.options.Title, Open: v.options.Open, NoColor: !v.flags.colors(), Exchanges: v.flags.exchanges, Save: v.options.Save != nil}
+	h := hello{Path: v.path, Title: v.options.Title, Open: v.options.Open, NoColor: !v.flags.colors(), Theme: v.flags.theme, Exchanges: v.flags.exchanges, Save: v.options.Save != nil}
 	a, err := startApart(h, out, news{v.live(), v.pulse, v.options.Status})
 	if err == nil {
 		v.apart = a
@@ -130,6 +133,7 @@ func (v *view) draw(reading, quit context.Context) error {
 			return st
 		}
 	}
+	v.furnish(&o)
 	o.Live, o.NoColor, o.Exchanges = v.live != nil, !v.flags.colors(), v.flags.exchanges
 	v.notices.hold()
 	err = ui.Run(quit, s, o)
