@@ -26,8 +26,13 @@ func completions(text string) []option {
 	if text == "" {
 		return nil
 	}
+	value := strings.HasSuffix(strings.TrimRight(text[:from], " "), "=")
 	for _, c := range filter.Complete(text, len(text)) {
-		all = append(all, option{text: text[:from] + c, doc: fieldDoc(c)})
+		o := option{text: text[:from] + c}
+		if !value {
+			o.doc = fieldDoc(c)
+		}
+		all = append(all, o)
 	}
 	return all
 }

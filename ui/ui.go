@@ -128,6 +128,7 @@ func (v *view) start(f func(context.Context)) {
 func fallbacks(s tcell.Screen) {
 	for r, text := range map[rune]string{
 		'●': "*", '◆': "&", '▾': "v", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", 'µ': "u",
+		'▁': "_", '▂': "_", '▃': "-", '▄': "-", '▅': "=", '▆': "=", '▇': "#", '█': "#", '▏': "|",
 	} {
 		s.RegisterRuneFallback(r, text)
 	}
