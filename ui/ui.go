@@ -11,7 +11,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
@@ -103,10 +106,17 @@ func (v *view) run() error {
 	v.start(v.reader.run)
 	v.start(v.shapes)
 	v.start(v.tick)
-	if err := v.app.Run(); err != nil {
+	if err := v.app.Run(); err != nil && !hungUp(err) {
 		return err
 	}
 	return v.err
+}
+
+// hungUp says that the terminal has gone away, which ends the screen as the user
+// does. tcell passes on what the error says, and not the error.
+func hungUp(err error) bool {
+	text := err.Error()
+	return strings.HasSuffix(text, io.EOF.Error()) || strings.HasSuffix(text, syscall.EIO.Error())
 }
 
 // start runs f on a goroutine that Run waits for, and that must end with the

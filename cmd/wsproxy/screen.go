@@ -29,6 +29,7 @@ func screenCmd() *cobra.Command {
 			}
 			// Whoever stops wsproxy stops the screen; it is told.
 			signal.Ignore(os.Interrupt, syscall.SIGTERM)
+			ignoreHangup()
 			lowerPriority()
 			r := &remote{link: l, out: cmd.OutOrStdout(), grew: make(chan struct{}, 1), news: newBell(), aside: make(chan func(), 1),
 				resume: newBell(), gone: make(chan struct{})}

@@ -59,6 +59,11 @@ func (o *outputFlags) screen(out io.Writer) bool {
 // the recording has ended and, of a run that goes on, quit has too: a recording
 // that stops early stops nothing else. The end of reading ends it at once.
 func (v *view) watch(reading, quit context.Context) error {
+	if !v.flags.silent { // else there is a command, which is told of it
+		var stop func()
+		quit, stop = untilHangup(quit)
+		defer stop()
+	}
 	if v.path == "" || v.goesOn && v.flags.quiet { // nothing is shown, so nothing need be looked at
 		<-quit.Done()
 		return nil
