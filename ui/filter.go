@@ -16,7 +16,7 @@ func (v *view) askFilter() {
 	if v.sieve != nil {
 		text = v.sieve.filter.String()
 	}
-	v.ask(question{label: "filter: ", text: text, options: completions, problem: filterProblem, done: v.setFilter})
+	v.ask(question{kind: "filter", label: "filter: ", text: text, options: completions, problem: filterProblem, done: v.setFilter})
 }
 
 // completions are the texts that a filter could go on to.

@@ -54,6 +54,7 @@ type view struct {
 	helpAt   int
 	prompt   *prompt
 	commands []command
+	answers  map[string][]string // by the kind of question, the newest last
 	makeHelp func(*view, int) *page
 	listing  listing
 	sieve    *sieve      // the filter that is set; nil: none
