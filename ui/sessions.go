@@ -29,6 +29,7 @@ type sessions struct {
 	upgrades  []int // indices in the store of those that are no exchanges
 	exchanges int
 	open      map[int]bool
+	ids       map[inspect.SessionID]int // where they are; nil: nobody asks
 	ended     int
 }
 
@@ -47,6 +48,9 @@ func (s *sessions) update(src source, sieve *sieve) {
 			break
 		}
 		x := src.Session(s.seen)
+		if s.ids != nil && x.ID != 0 {
+			s.ids[x.ID] = s.seen
+		}
 		if x.Kind == record.Exchange {
 			s.exchanges++
 			continue
