@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,6 +33,19 @@ func TestScreens(t *testing.T) {
 		{"bytes-200x50", "<Enter>jjj<Enter>3", 200, 50},
 		{"close-80x24", "<Enter>jjjjjjjjjj", 80, 24},
 		{"finding-80x24", "<Enter>jjjjjjjjjj5", 80, 24},
+		{"timing-80x24", "<Enter>jjj<Enter>6<Enter>", 80, 24},
+		{"timing-200x50", "<Enter>jjj<Enter>6", 200, 50},
+		{"filter-80x24", "fop == text && len > 20<Enter>", 80, 24},
+		{"filtering-80x24", "fop == tex", 80, 24},
+		{"start-120x40", "", 120, 40},
+		{"json-120x40", "<Enter>jjj", 120, 40},
+		{"frame-120x40", "<Enter>jjj<Enter>2", 120, 40},
+		{"timing-120x40", "<Enter>6", 120, 40},
+		{"marked-80x24", "m<Enter>jjj;look at this<Enter>", 80, 24},
+		{"messages-80x24", "<Enter>MG", 80, 24},
+		{"note-80x24", "<Enter>jjj;look at", 80, 24},
+		{"timing-20x5", "<Enter>6<Enter>", 20, 5},
+		{"filter-20x5", "fop ==", 20, 5},
 		{"end-80x24", "<Enter>G<Enter>", 80, 24},
 		{"handshake-80x24", "<Enter>4<Enter><Enter>", 80, 24},
 		{"handshake-200x50", "<Enter>4<Enter><Enter>", 200, 50},
@@ -40,6 +54,9 @@ func TestScreens(t *testing.T) {
 		{"exchanges-80x24", "Hg<Enter>j", 80, 24},
 		{"help-80x24", "?", 80, 24},
 		{"help-200x50", "?", 200, 50},
+		{"keys-200x50", "K", 200, 50},
+		{"byname-80x24", ":t", 80, 24},
+		{"palette-80x24", "<Ctrl-P>fr", 80, 24},
 		{"search-80x24", "<Enter>/TICKS<Enter>", 80, 24},
 		{"missed-80x24", "<Enter>/nowhere<Enter>", 80, 24},
 		{"prompt-80x24", "/tick", 80, 24},
@@ -103,6 +120,53 @@ func (d *driver) looks() string {
 			l.WriteByte(c)
 		}
 		b.WriteString(strings.TrimRight(l.String(), ".") + "\n")
+	}
+	return b.String()
+}
+
+// A theme is its colours and nothing else: the text is that of any other. Which
+// colours, the golden screens say.
+func TestThemes(t *testing.T) {
+	p := everyday(t)
+	p.close()
+	s := p.store(false)
+	want := drive(t, s, Options{Title: "play.pcapng"}, 80, 24).keys("<Enter>jjj").text()
+	for _, name := range Themes() {
+		theme, ok := ParseTheme(name)
+		if !ok || theme.String() != name {
+			t.Errorf("theme %s is %v", name, theme)
+		}
+		d := drive(t, s, Options{Title: "play.pcapng", Theme: theme}, 80, 24).keys("<Enter>jjj")
+		if got := d.text(); got != want {
+			t.Errorf("as %s the screen is\n%s", name, got)
+		}
+		golden(t, "theme-"+name, d.colors())
+		e := drive(t, s, Options{Title: "play.pcapng"}, 80, 24).keys("<Enter>jjj:theme " + name + "<Enter>").has("theme: " + name)
+		if e.keys("k<Up>jj"); e.colors() != d.colors() {
+			t.Errorf("changed to %s the screen looks otherwise", name)
+		}
+	}
+	drive(t, s, Options{}, 80, 24).keys(":theme mauve<Enter>").has(`there is no theme "mauve", but terminal`).keys(":theme<Enter>").has("theme: dark")
+	if Dark.on(16) != TerminalTheme || Light.on(2) != Colorless || Colorless.on(256) != Colorless {
+		t.Error("a theme has more colours than the terminal")
+	}
+}
+
+// colors are the screen's styles by their numbers: where each begins in a line.
+func (d *driver) colors() string {
+	d.t.Helper()
+	cells, w, h := d.cells()
+	var b strings.Builder
+	for y := range h {
+		var last tcell.Style
+		for x := range w {
+			if s := cells[y*w+x].Style; x == 0 || s != last {
+				fg, bg, a := s.Decompose()
+				fmt.Fprintf(&b, " %d:%d/%d/%d", x, fg&0xffff, bg&0xffff, a)
+				last = s
+			}
+		}
+		b.WriteByte('\n')
 	}
 	return b.String()
 }
