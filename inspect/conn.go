@@ -65,6 +65,7 @@ type Conn struct {
 	peer      *PeerNote
 	serverLeg bool
 	failed    bool // a FailedNote said all there is
+	killed    bool // an AlteredNote said that wsproxy ends it
 
 	// The session.
 	session    SessionID

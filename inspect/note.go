@@ -24,6 +24,7 @@ const (
 	NotePeer      = "peer"      // PeerNote: how dialling the server went
 	NoteFailed    = "failed"    // FailedNote: why a connection came to nothing before it carried HTTP
 	NoteEnded     = "ended"     // a direction's end, see Ended
+	NoteAltered   = "altered"   // AlteredNote: wsproxy did something to what passes
 	NoteGap       = "gap"       // GapNote: bytes that were not recorded
 	NoteRedacted  = "redacted"  // RedactedNote: what was replaced in the next bytes
 	NoteResumed   = "resumed"   // ResumedNote: a connection begins once more in a newer segment
@@ -89,6 +90,26 @@ type GapNote struct {
 	Dir   Dir    `json:"dir"`
 	Bytes int64  `json:"bytes"`
 }
+
+// AlteredNote says what wsproxy did to a direction of a session on its own account.
+type AlteredNote struct {
+	Kind   string        `json:"kind"`
+	Dir    Dir           `json:"dir"`
+	Action string        `json:"action"`            // ActHold, ActClose, ActFin or ActRst
+	By     string        `json:"by"`                // "hand" or "filter"
+	Held   time.Duration `json:"held_ns,omitempty"` // how long the frame that follows, or that the client sent, was held
+	Code   CloseCode     `json:"code,omitempty"`    // of a Close frame that wsproxy wrote
+	Wrote  string        `json:"wrote,omitempty"`   // the bytes of it, in hex
+	Lost   int64         `json:"lost,omitempty"`    // bytes that were read before it and never passed on
+}
+
+// What wsproxy does to a session.
+const (
+	ActHold  = "hold"  // a frame waited
+	ActClose = "close" // a Close frame that nobody sent, and the end
+	ActFin   = "fin"   // the end, with a FIN
+	ActRst   = "rst"   // the end, with an RST
+)
 
 // ResumedNote stands beside the LegNote of a client leg on a SYN that is written
 // again, since the segment of a temporary recording with the first one is about

@@ -35,6 +35,9 @@ type conn struct {
 	off  [2][2]atomic.Int64 // stream offsets, by leg and direction; who ends a leg reads both
 	scan [2]inspect.Scanner
 
+	gate    atomic.Pointer[gating] // nil: frames are not asked about
+	passage [2]*passage            // by Dir, owned as off is; nil: all that was read has passed
+
 	// Owned by up.
 	req      reading
 	handed   []byte            // the client's bytes that belong to its next connection; nil: there is none
@@ -56,6 +59,8 @@ type conn struct {
 	headBy   time.Time   // when the request's head must have ended; zero: none has begun
 	over     atomic.Bool // set with mu held: sockets are closed or about to be
 	why      string      // of an end that is wsproxy's
+	entered  *Session    // nil: there is none that the Gate knows
+	withheld atomic.Bool // down has the beginning of a frame that does not pass yet
 	legEnded [2][2]bool
 	legReset [2]bool
 }
@@ -65,6 +70,9 @@ type pending struct {
 	method  string
 	upgrade bool // to WebSocket
 	hold    bool // any upgrade: bytes behind it wait for the answer
+
+	head    *inspect.Head // of an upgrade to WebSocket that a Gate will ask about
+	session inspect.SessionID
 }
 
 // phase is what the next bytes of a direction are.
@@ -122,6 +130,7 @@ func (c *conn) run() {
 		c.closeSockets()
 	}
 	c.endRest()
+	c.leave()
 }
 
 // begin does what comes before the client's bytes are relayed, and says whether
