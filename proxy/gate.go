@@ -29,6 +29,7 @@ type Session struct {
 	ID        inspect.SessionID
 	Conn      inspect.ConnInfo
 	Handshake *inspect.Handshake
+	Opening   bool // no frame has passed yet
 }
 
 // Filter is asked about each frame of a session before any of its bytes pass. The
@@ -141,22 +142,27 @@ func (c *conn) enter(p *pending, answer *inspect.Head) {
 	if copied, err := inspect.ParseResponse(bytes.Clone(answer.Raw)); err == nil {
 		answer = copied // the relay's own is read over
 	}
-	s := &Session{ID: p.session, Handshake: inspect.NewHandshake(p.head, nil, answer),
+	s := &Session{ID: p.session, Opening: true, Handshake: inspect.NewHandshake(p.head, nil, answer),
 		Conn: inspect.ConnInfo{ID: c.id, Mode: c.mode, Target: c.config.Target.String(), Time: c.start, Via: c.via,
 			Client: inspect.Endpoints{Local: c.local.String(), Remote: c.client.RemoteAddr().String()}}}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.entered = s
-	c.mu.Unlock()
-	c.regate()
+	c.reask()
+	s.Opening = false
 }
 
 // regate asks the Gate who is asked about the session from here on.
 func (c *conn) regate() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.entered == nil || c.over.Load() {
-		return
+	if c.entered != nil && !c.over.Load() {
+		c.reask()
 	}
+}
+
+// reask is regate with c.mu held.
+func (c *conn) reask() {
 	if c.server.ungated.Load() {
 		c.turn(nil)
 	} else if f := c.config.Gate.Session(*c.entered); f != nil {
