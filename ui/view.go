@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,7 @@ type view struct {
 	drawn   atomic.Uint64
 	drew    lastDraw
 	status  status
+	hurry   atomic.Bool // the status has changed, since the user had something done
 	mu      sync.Mutex
 	posted  []func()
 	drawing chan struct{} // closed at the first drawing
@@ -58,6 +60,7 @@ type view struct {
 	saving   saving
 	said     string // in the bottom line, until the next key
 	pressed  string // the key being handled
+	gate     *Gate  // what is held; nil: nothing can be
 	begun    bool
 	err      error
 }
@@ -66,7 +69,9 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 	ctx, stop := context.WithCancel(ctx)
 	v := &view{Box: tview.NewBox(), ctx: ctx, stop: stop, app: tview.NewApplication(), screen: screen, source: src, options: o,
 		palette: newPalette(!o.NoColor), follow: o.Live, stirred: make(chan struct{}, 1), drawing: make(chan struct{}), over: make(chan struct{})}
-	v.commands = commands()
+	if v.commands = commands(); o.Control != nil {
+		v.commands = slices.Concat(stepCommands(), v.commands, holdCommands())
+	}
 	v.frames.session = -1
 	v.sessions.all = o.Exchanges
 	v.reader = newReader(src, v.wake)
@@ -119,6 +124,7 @@ func (v *view) Draw(screen tcell.Screen) {
 	defer v.drew.note(time.Now())
 	v.drawn.Store(v.source.Version())
 	st := v.status.take()
+	v.gate = st.gate
 	x, y, w, h := v.GetRect()
 	warnings := v.warnings(&st)
 	v.sessions.update(v.source)
@@ -127,7 +133,11 @@ func (v *view) Draw(screen tcell.Screen) {
 	v.update(&l)
 	v.drawTop(screen, l.top, &st)
 	if len(warnings) > 0 {
-		put(screen, rect{l.warnings.x, l.warnings.y, l.warnings.w * l.warnings.h, 1}, " ! "+oneLine(warnings...), v.palette[bad])
+		mark, style := " ! ", v.palette[bad]
+		if len(warnings) == 1 && v.gateLine() != "" {
+			mark, style = " ‖ ", v.palette[odd]
+		}
+		put(screen, rect{l.warnings.x, l.warnings.y, l.warnings.w * l.warnings.h, 1}, mark+oneLine(warnings...), style)
 	}
 	if v.help != nil {
 		v.drawHelp(screen, rect{x, l.top.h, w, h - l.top.h - l.bottom.h})
