@@ -151,6 +151,7 @@ func (c *Conn) autopsy() *Closed {
 	for d := range c.ways {
 		w := &c.ways[d]
 		x.Code[d], x.Reason[d], x.SawClose[d] = w.code, w.reason, w.closed
+		x.Ours[d] = w.ours && w.closed
 		x.Frames[d], x.Messages[d], x.Bytes[d] = w.frames, w.messages, w.bytes
 		x.LastSeen[d] = w.seen
 		x.Pings[d] = uint64(len(w.pings)) + w.unpinged
