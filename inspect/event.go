@@ -115,6 +115,7 @@ type Altered struct {
 	Session SessionID
 	Frame   uint64
 	Dir     Dir
+	Act     AlteredNote // what the note says
 	Note    Note
 }
 

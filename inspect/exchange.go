@@ -436,7 +436,7 @@ func (c *Conn) altered(n Note) {
 	case ActFin, ActRst:
 		c.killed = true
 	}
-	c.emit(&Altered{Session: c.session, Frame: c.frameN, Dir: a.Dir, Note: n})
+	c.emit(&Altered{Session: c.session, Frame: c.frameN, Dir: a.Dir, Act: a, Note: n})
 }
 
 // tunnel tells a connection that carried nothing to be read as the exchange that

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -110,6 +111,26 @@ const (
 	ActFin   = "fin"   // the end, with a FIN
 	ActRst   = "rst"   // the end, with an RST
 )
+
+// String says it in words, which are safe to show.
+func (a AlteredNote) String() string {
+	by := Visible([]byte(a.By), 20)
+	lost := ""
+	if a.Lost > 0 {
+		lost = fmt.Sprintf("; %d bytes before it never passed", a.Lost)
+	}
+	switch a.Action {
+	case ActHold:
+		return fmt.Sprintf("held for %s by %s", span(a.Held), by)
+	case ActClose:
+		return fmt.Sprintf("wsproxy sends Close %d and ends it, by %s%s", uint16(a.Code), by, lost)
+	case ActFin:
+		return fmt.Sprintf("wsproxy ends it with a FIN, by %s%s", by, lost)
+	case ActRst:
+		return fmt.Sprintf("wsproxy ends it with an RST, by %s%s", by, lost)
+	}
+	return Visible([]byte(a.Action), 20)
+}
 
 // ResumedNote stands beside the LegNote of a client leg on a SYN that is written
 // again, since the segment of a temporary recording with the first one is about
