@@ -121,13 +121,13 @@ func (a AlteredNote) String() string {
 	}
 	switch a.Action {
 	case ActHold:
-		return fmt.Sprintf("held for %s by %s", span(a.Held), by)
+		return fmt.Sprintf("%s: held for %s by %s", a.Dir, span(a.Held), by)
 	case ActClose:
-		return fmt.Sprintf("wsproxy sends Close %d and ends it, by %s%s", uint16(a.Code), by, lost)
+		return fmt.Sprintf("%s: wsproxy sends Close %d and ends it, by %s%s", a.Dir, uint16(a.Code), by, lost)
 	case ActFin:
-		return fmt.Sprintf("wsproxy ends it with a FIN, by %s%s", by, lost)
+		return fmt.Sprintf("%s: wsproxy ends it with a FIN, by %s%s", a.Dir, by, lost)
 	case ActRst:
-		return fmt.Sprintf("wsproxy ends it with an RST, by %s%s", by, lost)
+		return fmt.Sprintf("%s: wsproxy ends it with an RST, by %s%s", a.Dir, by, lost)
 	}
 	return Visible([]byte(a.Action), 20)
 }
