@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,6 +122,17 @@ func holdCommands() []command {
 		{"break", []string{"B"}, "break on", "hold the frames that a filter chooses; an empty one holds none", inPanes, nil, (*view).askBreak, (*view).breakOn},
 		{"kill", []string{"X"}, "kill", "end the session: with a Close frame to both sides, a FIN or an RST", inPanes, canKill, (*view).askKill, (*view).kill},
 	}
+}
+
+// everyCommand are the commands of a screen that is not for looking only.
+func everyCommand() []command { return slices.Concat(stepCommands(), commands(), holdCommands()) }
+
+// offered are the commands of a screen.
+func offered(o Options) []command {
+	if o.Control == nil {
+		return commands()
+	}
+	return everyCommand()
 }
 
 // openSession is the selected session, if it is open; ok is false otherwise.

@@ -103,6 +103,9 @@ func (v *view) warnings(st *shown) []string {
 		all = append(all, l)
 	}
 	all = append(all, st.warnings...)
+	for _, w := range v.options.Warnings {
+		all = append(all, visible(w))
+	}
 	p := v.source.Progress()
 	if p.Stopped != "" {
 		all = append(all, "the recording ended early: "+visible(p.Stopped))

@@ -11,7 +11,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
@@ -49,6 +52,16 @@ type Options struct {
 
 	Control Controller // of the traffic; nil: this screen only looks on
 
+	Warnings []string // what the user must not miss, beside those of Status
+
+	// Marks are those that were kept earlier. KeepMarks, if set, keeps all that there
+	// are in their place, whenever they have changed; goroutines of Run call it, one
+	// at a time. Without it they are gone with the screen.
+	Marks     []record.Mark
+	KeepMarks func([]record.Mark) error
+
+	Keys      Keys         // the keys that commands have instead of their own
+	Theme     Theme        // how it looks
 	Exchanges bool         // plain HTTP exchanges are shown from the start
 	Screen    tcell.Screen // not initialised; nil: the terminal
 }
@@ -94,11 +107,19 @@ func (v *view) run() error {
 	defer close(v.over)
 	v.app.SetScreen(v.screen).EnableMouse(true).EnablePaste(true).SetRoot(v, true)
 	v.start(v.reader.run)
+	v.start(v.shapes)
 	v.start(v.tick)
-	if err := v.app.Run(); err != nil {
+	if err := v.app.Run(); err != nil && !hungUp(err) {
 		return err
 	}
 	return v.err
+}
+
+// hungUp says that the terminal has gone away, which ends the screen as the user
+// does. tcell passes on what the error says, and not the error.
+func hungUp(err error) bool {
+	text := err.Error()
+	return strings.HasSuffix(text, io.EOF.Error()) || strings.HasSuffix(text, syscall.EIO.Error())
 }
 
 // start runs f on a goroutine that Run waits for, and that must end with the
@@ -119,7 +140,8 @@ func (v *view) start(f func(context.Context)) {
 // fallbacks are what is drawn where the terminal's character set lacks a sign.
 func fallbacks(s tcell.Screen) {
 	for r, text := range map[rune]string{
-		'●': "*", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", '‖': "|", 'µ': "u",
+		'●': "*", '◆': "&", '▾': "v", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", '‖': "|", 'µ': "u",
+		'▁': "_", '▂': "_", '▃': "-", '▄': "-", '▅': "=", '▆': "=", '▇': "#", '█': "#", '▏': "|",
 	} {
 		s.RegisterRuneFallback(r, text)
 	}

@@ -63,6 +63,7 @@ type hello struct {
 	Title     string    `json:"title"`
 	Open      string    `json:"open,omitempty"`
 	NoColor   bool      `json:"no_color,omitempty"`
+	Theme     string    `json:"theme,omitempty"`
 	Exchanges bool      `json:"exchanges,omitempty"`
 	Save      bool      `json:"save,omitempty"`    // the recording is a temporary one, which can be saved
 	Control   bool      `json:"control,omitempty"` // it may have things done to the traffic
