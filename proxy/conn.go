@@ -37,6 +37,7 @@ type conn struct {
 
 	gate    atomic.Pointer[gating] // nil: frames are not asked about
 	passage [2]*passage            // by Dir, owned as off is; nil: all that was read has passed
+	intakes [2]*intake             // by Dir, owned as off is
 
 	// Owned by up.
 	req      reading

@@ -13,6 +13,7 @@ import (
 // has ended, or the connection has.
 func (c *conn) down() {
 	in := newIntake(c.upstream)
+	c.intakes[inspect.ToClient] = in
 	defer in.release()
 	for {
 		if c.parted(inspect.ToClient, in, nil) {

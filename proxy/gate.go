@@ -240,18 +240,18 @@ func (c *conn) ask(d inspect.Dir, data []byte) {
 		data = p.ahead
 	}
 	out := passing{conn: c, dir: d, data: data}
-	for out.to < len(data) && !c.isOver() {
+	for out.to < len(out.data) && !c.isOver() {
 		g := c.gate.Load()
 		if p.scan.AtBoundary() && g != nil {
 			if g.kill != nil {
 				out.flush()
-				p.ahead = append([]byte(nil), data[out.to:]...) // never to pass: it is counted
+				p.ahead = append([]byte(nil), out.data[out.to:]...) // never to pass: it is counted
 				return
 			}
-			h, whole := c.sight(g, d, data[out.to:])
+			h, whole := c.sight(g, d, out.data[out.to:])
 			if !whole {
 				out.flush()
-				p.ahead = append(p.ahead[:0], data[out.to:]...)
+				p.ahead = append(p.ahead[:0], out.data[out.to:]...)
 				c.withhold(d, true)
 				return
 			}
@@ -357,12 +357,27 @@ func (o *passing) admit(g *gating, h inspect.Header) bool {
 	}
 	o.flush() // what came before it
 	o.held, o.by = f.First, v.By
+	o.settle()
 	select {
 	case <-v.Hold:
 	case <-g.over:
 	case <-c.ctx.Done():
 	}
 	return false
+}
+
+// settleLimit is the most that a direction takes with it while it is held, so that the
+// buffer that it was read into goes back.
+const settleLimit = 8 << 10
+
+// settle makes a long wait cheap.
+func (o *passing) settle() {
+	in, rest := o.conn.intakes[o.dir], o.data[o.to:]
+	if in == nil || len(rest) > settleLimit || len(in.buf) == 0 || &o.data[0] != &in.buf[0] {
+		return // it lies elsewhere, or is much
+	}
+	o.data, o.from, o.to = bytes.Clone(rest), 0, 0
+	in.release()
 }
 
 // released notes that the frame at to was held, if it was.

@@ -23,6 +23,7 @@ var past = time.Unix(1, 0)
 // ended, or the connection has.
 func (c *conn) up() {
 	in := newIntake(c.client)
+	c.intakes[inspect.ToServer] = in
 	defer in.release()
 	var held []byte
 	timed := false // a deadline for the head stands
