@@ -665,3 +665,49 @@ func TestEndsWhileHeld(t *testing.T) {
 		r.expectEnd(from, true)
 	}
 }
+
+// Under load, too, what a killed session's peers get ends with a Close between two frames.
+func TestKillUnderLoad(t *testing.T) {
+	for range 3 {
+		g := &turnstile{}
+		r := newRig(t, func(c *Config) { c.Gate, c.Tap = g, nil })
+		client, server := r.open()
+		var moving sync.WaitGroup
+		var ends [2][]byte
+		var passed atomic.Int64
+		for i, c := range []*net.TCPConn{client, server} {
+			moving.Go(func() {
+				frame := "\x82\x7e\x10\x00" + strings.Repeat("z", 4096) + three
+				for {
+					if _, err := io.WriteString(c, frame); err != nil {
+						return
+					}
+				}
+			})
+			moving.Go(func() {
+				b := make([]byte, 64<<10)
+				var last []byte
+				for {
+					n, err := c.Read(b)
+					passed.Add(int64(n))
+					last = append(last, b[:n]...)
+					last = last[max(0, len(last)-64):]
+					if err != nil {
+						_ = c.Close() // which ends the writing
+						ends[i] = last
+						return
+					}
+				}
+			})
+		}
+		eventually(t, "much has passed", func() bool { return passed.Load() > 4<<20 })
+		r.kill(g, Kill{Code: 1001})
+		moving.Wait()
+		if got := ends[0]; !bytes.HasSuffix(got, []byte("\x88\x02\x03\xe9")) {
+			t.Errorf("the client got at last %q", got)
+		}
+		if got := ends[1]; len(got) < 10 || got[len(got)-8] != 0x88 || got[len(got)-7] != 0x82 || !bytes.HasSuffix(got[:len(got)-8], []byte("z")) && !bytes.HasSuffix(got[:len(got)-8], []byte("z"+three)) {
+			t.Errorf("the server got at last %q", got)
+		}
+	}
+}
