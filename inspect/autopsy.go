@@ -89,6 +89,8 @@ func (c *Conn) who(e Ended) string {
 		return "wsproxy"
 	case e.How == Cut:
 		return "recording"
+	case c.killed && e.Leg == ClientLeg == (e.Dir == ToClient): // it was written, not read
+		return "wsproxy"
 	case e.Leg == ClientLeg && e.Dir == ToServer:
 		return "client"
 	case e.Leg == ServerLeg && e.Dir == ToClient, !c.serverLeg:
@@ -162,6 +164,7 @@ func (c *Conn) autopsy() *Closed {
 	for d := range c.ways {
 		w := &c.ways[d]
 		x.Code[d], x.Reason[d], x.SawClose[d] = w.code, w.reason, w.closed
+		x.Ours[d] = w.ours && w.closed
 		x.Frames[d], x.Messages[d], x.Bytes[d] = w.frames, w.messages, w.bytes
 		x.LastSeen[d] = w.seen
 		x.Pings[d] = uint64(len(w.pings)) + w.unpinged
@@ -195,7 +198,7 @@ func (c *Conn) story(x *Closed) string {
 	var b strings.Builder
 	if c.anyClose {
 		d := c.firstClose
-		fmt.Fprintf(&b, "%d by %s", x.Code[d], sender(d))
+		fmt.Fprintf(&b, "%d by %s", x.Code[d], c.closer(d))
 		if r := x.Reason[d]; r != "" {
 			fmt.Fprintf(&b, " %q", r)
 		}
@@ -203,9 +206,9 @@ func (c *Conn) story(x *Closed) string {
 		case !x.SawClose[o]:
 			fmt.Fprintf(&b, ", not answered by %s", sender(o))
 		case x.Code[o] != x.Code[d]:
-			fmt.Fprintf(&b, ", answered %d by %s", x.Code[o], sender(o))
+			fmt.Fprintf(&b, ", answered %d by %s", x.Code[o], c.closer(o))
 		default:
-			fmt.Fprintf(&b, ", answered by %s", sender(o))
+			fmt.Fprintf(&b, ", answered by %s", c.closer(o))
 		}
 	} else {
 		b.WriteString("1006, no Close frame")
@@ -220,6 +223,14 @@ func (c *Conn) story(x *Closed) string {
 		}
 	}
 	return b.String()
+}
+
+// closer is who wrote the Close of a direction.
+func (c *Conn) closer(d Dir) string {
+	if c.ways[d].ours {
+		return "wsproxy"
+	}
+	return sender(d)
 }
 
 // sender is the party that sends in a direction.

@@ -66,6 +66,7 @@ type Conn struct {
 	http2     [2]*HTTP2Note // by Leg
 	serverLeg bool
 	failed    bool // a FailedNote said all there is
+	killed    bool // an AlteredNote said that wsproxy ends it
 
 	// The session.
 	session    SessionID

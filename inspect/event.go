@@ -115,6 +115,7 @@ type Altered struct {
 	Session SessionID
 	Frame   uint64
 	Dir     Dir
+	Act     AlteredNote // what the note says
 	Note    Note
 }
 
@@ -127,6 +128,7 @@ type Closed struct {
 	Code     [2]CloseCode // by Dir: code of the Close frame that was sent that way
 	Reason   [2]string    // by Dir: its reason
 	SawClose [2]bool      // by Dir: a Close frame was sent that way
+	Ours     [2]bool      // by Dir: it was wsproxy that sent it
 	Frames   [2]uint64    // by Dir
 	Messages [2]uint64    // by Dir, data messages
 	Bytes    [2]int64     // by Dir, wire bytes of frames

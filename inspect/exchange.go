@@ -418,9 +418,28 @@ func (c *Conn) takeNote(n Note) {
 			c.tunnel(f.Why)
 		}
 	}
-	if n.Kind == "altered" && c.opened != nil {
-		c.emit(&Altered{Session: c.session, Frame: c.frameN, Dir: n.Dir, Note: n})
+	if n.Kind == NoteAltered && c.opened != nil {
+		c.altered(n)
 	}
+}
+
+// altered takes what wsproxy did to the session. The direction stands in the note:
+// a recording may have it on a packet of the other one.
+func (c *Conn) altered(n Note) {
+	var a AlteredNote
+	if json.Unmarshal(n.JSON, &a) != nil || a.Dir > ToClient {
+		a = AlteredNote{Dir: n.Dir & 1}
+	}
+	switch a.Action {
+	case ActClose:
+		c.killed = true
+		if w := &c.ways[ToClient]; a.Dir == ToClient && !w.closed { // what the client sends is its own
+			w.ours = true
+		}
+	case ActFin, ActRst:
+		c.killed = true
+	}
+	c.emit(&Altered{Session: c.session, Frame: c.frameN, Dir: a.Dir, Act: a, Note: n})
 }
 
 // tunnel tells a connection that carried nothing to be read as the exchange that

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -25,6 +26,7 @@ const (
 	NoteHTTP2     = "http2"     // HTTP2Note: the head that begins here, as it was in HTTP/2
 	NoteFailed    = "failed"    // FailedNote: why a connection came to nothing before it carried HTTP
 	NoteEnded     = "ended"     // a direction's end, see Ended
+	NoteAltered   = "altered"   // AlteredNote: wsproxy did something to what passes
 	NoteGap       = "gap"       // GapNote: bytes that were not recorded
 	NoteRedacted  = "redacted"  // RedactedNote: what was replaced in the next bytes
 	NoteResumed   = "resumed"   // ResumedNote: a connection begins once more in a newer segment
@@ -93,6 +95,46 @@ type GapNote struct {
 	Kind  string `json:"kind"`
 	Dir   Dir    `json:"dir"`
 	Bytes int64  `json:"bytes"`
+}
+
+// AlteredNote says what wsproxy did to a direction of a session on its own account.
+type AlteredNote struct {
+	Kind   string        `json:"kind"`
+	Dir    Dir           `json:"dir"`
+	Action string        `json:"action"`            // ActHold, ActClose, ActFin or ActRst
+	By     string        `json:"by"`                // "hand" or "filter"
+	Held   time.Duration `json:"held_ns,omitempty"` // how long the frame that follows, or that the client sent, was held
+	Code   CloseCode     `json:"code,omitempty"`    // of a Close frame that wsproxy wrote
+	Wrote  string        `json:"wrote,omitempty"`   // the bytes of it, in hex
+	Lost   int64         `json:"lost,omitempty"`    // bytes that were read before it and never passed on
+}
+
+// What wsproxy does to a session.
+const (
+	ActHold  = "hold"  // a frame waited
+	ActClose = "close" // a Close frame that nobody sent, and the end
+	ActFin   = "fin"   // the end, with a FIN
+	ActRst   = "rst"   // the end, with an RST
+)
+
+// String says it in words, which are safe to show.
+func (a AlteredNote) String() string {
+	by := Visible([]byte(a.By), 20)
+	lost := ""
+	if a.Lost > 0 {
+		lost = fmt.Sprintf("; %d bytes before it never passed", a.Lost)
+	}
+	switch a.Action {
+	case ActHold:
+		return fmt.Sprintf("%s: held for %s by %s", a.Dir, span(a.Held), by)
+	case ActClose:
+		return fmt.Sprintf("%s: wsproxy sends Close %d and ends it, by %s%s", a.Dir, uint16(a.Code), by, lost)
+	case ActFin:
+		return fmt.Sprintf("%s: wsproxy ends it with a FIN, by %s%s", a.Dir, by, lost)
+	case ActRst:
+		return fmt.Sprintf("%s: wsproxy ends it with an RST, by %s%s", a.Dir, by, lost)
+	}
+	return Visible([]byte(a.Action), 20)
 }
 
 // ResumedNote stands beside the LegNote of a client leg on a SYN that is written

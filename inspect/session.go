@@ -34,6 +34,7 @@ type way struct {
 	holed    bool // bytes of this direction are missing: the window is wrong
 
 	closed   bool
+	ours     bool // wsproxy writes, or wrote, the Close
 	code     CloseCode
 	reason   string
 	frames   uint64

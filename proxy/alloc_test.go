@@ -7,6 +7,7 @@ package proxy
 import (
 	"io"
 	"net"
+	"runtime"
 	"testing"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -19,6 +20,35 @@ func (silent) Open(inspect.ConnInfo) {}
 func (silent) Chunk(inspect.Chunk)   {}
 func (silent) Note(inspect.Note)     {}
 func (silent) End(inspect.Ended)     {}
+
+// A held direction does not keep the buffer that it read into.
+func TestHeldIsSmall(t *testing.T) {
+	g := &turnstile{on: true}
+	r := newRig(t, func(c *Config) { c.Tap, c.Gate = silent{}, g })
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // what a pool holds goes with the second one
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	const n = 200
+	var clients []net.Conn
+	for range n {
+		c, _ := r.open()
+		clients = append(clients, c)
+	}
+	before := heap()
+	for _, c := range clients {
+		r.send(c, one)
+	}
+	eventually(t, "all of them wait", func() bool {
+		return len(g.seen(inspect.ToServer)) > 0 && r.server.Stats().Bytes[inspect.ToServer] == int64(n*(len(upgradeHead)+len(one)))
+	})
+	if each := (heap() - before) / n; each > 8<<10 {
+		t.Errorf("a held session takes %d bytes more", each)
+	}
+}
 
 // In the steady state a frame allocates nothing on its way.
 func TestFramesAllocateNothing(t *testing.T) {

@@ -36,6 +36,10 @@ type conn struct {
 	off  [2][2]atomic.Int64 // stream offsets, by leg and direction; who ends a leg reads both
 	scan [2]inspect.Scanner
 
+	gate    atomic.Pointer[gating] // nil: frames are not asked about
+	passage [2]*passage            // by Dir, owned as off is; nil: all that was read has passed
+	intakes [2]*intake             // by Dir, owned as off is
+
 	// Owned by up.
 	req      reading
 	handed   []byte            // the client's bytes that belong to its next connection; nil: there is none
@@ -62,6 +66,8 @@ type conn struct {
 	headBy   time.Time   // when the request's head must have ended; zero: none has begun
 	over     atomic.Bool // set with mu held: sockets are closed or about to be
 	why      string      // of an end that is wsproxy's
+	entered  *Session    // nil: there is none that the Gate knows
+	withheld atomic.Bool // down has the beginning of a frame that does not pass yet
 	legEnded [2][2]bool
 	legReset [2]bool
 }
@@ -71,6 +77,9 @@ type pending struct {
 	method  string
 	upgrade bool // to WebSocket
 	hold    bool // any upgrade: bytes behind it wait for the answer
+
+	head    *inspect.Head // of an upgrade to WebSocket that a Gate will ask about
+	session inspect.SessionID
 }
 
 // phase is what the next bytes of a direction are.
@@ -134,6 +143,7 @@ func (c *conn) run() {
 	}
 	c.trunks.close()
 	c.endRest()
+	c.leave()
 	if c.handed != nil && c.config.Forward == nil {
 		c.client.ahead = c.handed
 		c.carry() // what never was a stream has been told by h2

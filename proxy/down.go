@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"net"
+	"os"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -12,8 +13,12 @@ import (
 // has ended, or the connection has.
 func (c *conn) down() {
 	in := newIntake(c.upstream)
+	c.intakes[inspect.ToClient] = in
 	defer in.release()
 	for {
+		if c.parted(inspect.ToClient, in, nil) {
+			return
+		}
 		data, err := in.next()
 		if len(data) > 0 {
 			c.bytes[inspect.ToClient].Add(int64(len(data)))
@@ -21,7 +26,16 @@ func (c *conn) down() {
 				return
 			}
 		}
+		if errors.Is(err, os.ErrDeadlineExceeded) { // roused
+			_ = c.upstream.SetReadDeadline(time.Time{}) // a closed socket tells with the next read
+			c.again(inspect.ToClient)
+			continue
+		}
+		if err != nil && c.parted(inspect.ToClient, in, err) {
+			return
+		}
 		if err != nil {
+			c.unask(inspect.ToClient)
 			c.serverEnded(err)
 			return
 		}
@@ -62,8 +76,12 @@ func (c *conn) feedDown(now time.Time, data []byte) {
 	for len(data) > 0 && !c.isOver() {
 		switch c.resp.phase {
 		case inSession:
+			asks := c.asks(inspect.ToClient)
 			at := frames(&c.scan[inspect.ToClient], data)
-			c.serverLeg(inspect.ToClient, now, data, at)
+			if c.serverLeg(inspect.ToClient, now, data, at); asks {
+				c.ask(inspect.ToClient, data)
+				return
+			}
 			c.pass(now, data, at)
 			return
 		case inBody:
@@ -102,7 +120,7 @@ func (c *conn) feedDown(now time.Time, data []byte) {
 func (c *conn) pass(now time.Time, p []byte, at marks) {
 	c.tap(inspect.ClientLeg, inspect.ToClient, now, p, at)
 	if _, err := c.client.Write(p); err != nil && !c.isOver() {
-		c.abort(inspect.ClientLeg, inspect.ToServer, inspect.Rst, writeText(err))
+		c.unwritten(inspect.ClientLeg, inspect.ToServer, err)
 	}
 }
 
@@ -143,7 +161,9 @@ func (c *conn) respond(raw []byte, now time.Time, piece []byte) func() {
 			next = inSession
 		}
 		return func() {
-			c.resp.phase = next
+			if c.resp.phase = next; next == inSession {
+				c.enter(&p, h)
+			}
 			c.answered(next)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -51,6 +52,7 @@ type Config struct {
 	Grace       time.Duration // how long sessions may go on after Shutdown
 	MaxConns    int           // most open connections, past which a client gets a 503; 0: no limit
 
+	Gate     Gate     // asked about frames; nil: all pass
 	Upstream Upstream // another proxy, through which servers are reached; nil: there is none
 	Forward  *Forward // nil: a reverse proxy for Target; else clients name their targets
 	absolute bool     // requests are in absolute-form (RFC 9112 section 3.2.2), which is not the server's
@@ -82,6 +84,7 @@ type Server struct {
 	relays    sync.WaitGroup
 	said      map[string]bool // what is said once
 	old       map[string]bool // addresses of servers that were offered HTTP/2 and have none
+	ungated   atomic.Bool     // nothing is held any more
 
 	exchanger *exchanger // nil: a reverse proxy
 }
@@ -91,6 +94,7 @@ type Server struct {
 type relay interface {
 	run()
 	idle() bool
+	relayed() *conn // what it relays now, as it comes; nil: nothing
 	stop(why string)
 	count(*Stats)
 }
@@ -265,6 +269,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		conns = append(conns, c)
 	}
 	s.mu.Unlock()
+	s.ungated.Store(true)
+	s.Regate()
 	var open []relay
 	for _, c := range conns {
 		if c.idle() {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -22,10 +23,14 @@ var past = time.Unix(1, 0)
 // ended, or the connection has.
 func (c *conn) up() {
 	in := newIntake(c.client)
+	c.intakes[inspect.ToServer] = in
 	defer in.release()
 	var held []byte
 	timed := false // a deadline for the head stands
 	for {
+		if c.parted(inspect.ToServer, in, nil) {
+			return
+		}
 		data, err := in.next()
 		if len(data) > 0 {
 			now := time.Now()
@@ -48,9 +53,14 @@ func (c *conn) up() {
 			if held = c.unhold(held); c.isOver() {
 				return // perhaps handed over: the client's socket is open then
 			}
+			c.again(inspect.ToServer)
 			continue
 		}
+		if err != nil && c.parted(inspect.ToServer, in, err) {
+			return
+		}
 		if err != nil {
+			c.unask(inspect.ToServer)
 			c.clientEnded(err, held)
 			return
 		}
@@ -122,7 +132,11 @@ func (c *conn) unhold(held []byte) []byte {
 
 func (c *conn) feedHeld(held []byte) []byte {
 	if c.req.phase == inSession {
-		frames(&c.scan[inspect.ToServer], held)
+		asks := c.asks(inspect.ToServer)
+		if frames(&c.scan[inspect.ToServer], held); asks {
+			c.ask(inspect.ToServer, held)
+			return nil
+		}
 		c.serverLeg(inspect.ToServer, time.Now(), held, marks{})
 	}
 	if c.req.phase != inHead {
@@ -136,8 +150,12 @@ func (c *conn) feedHeld(held []byte) []byte {
 func (c *conn) feedUp(now time.Time, data, held []byte) []byte {
 	switch c.req.phase {
 	case inSession:
+		asks := c.asks(inspect.ToServer)
 		at := frames(&c.scan[inspect.ToServer], data)
-		c.tap(inspect.ClientLeg, inspect.ToServer, now, data, at)
+		if c.tap(inspect.ClientLeg, inspect.ToServer, now, data, at); asks {
+			c.ask(inspect.ToServer, data)
+			return nil
+		}
 		c.serverLeg(inspect.ToServer, now, data, at)
 		c.writeUp(data)
 	case inOther:
@@ -248,6 +266,10 @@ func (c *conn) request(raw []byte, tell func()) (hold bool) {
 	p.hold = p.upgrade || h.Upgrading() || h.Method == "CONNECT"
 	sent := c.config.rewrite(h, c.local)
 	if p.upgrade {
+		if c.config.Gate != nil {
+			p.session = inspect.SessionID(c.id) + c.upgrades
+			p.head, _ = inspect.ParseRequest(bytes.Clone(raw)) // as above
+		}
 		c.noteSession(sent)
 	}
 	tell()
@@ -367,7 +389,7 @@ func apart(f func()) {
 // the session.
 func (c *conn) writeUp(p []byte) {
 	if _, err := c.upstream.Write(p); err != nil && !c.isOver() && !c.inside { // a pipe's other end tells down
-		c.abort(inspect.ServerLeg, inspect.ToClient, inspect.Rst, writeText(err))
+		c.unwritten(inspect.ServerLeg, inspect.ToClient, err)
 	}
 }
 

@@ -233,6 +233,7 @@ func (c *coder) closed(p **inspect.Closed) {
 		num(c, &x.Code[d])
 		c.text(&x.Reason[d])
 		c.flag(&x.SawClose[d])
+		c.flag(&x.Ours[d])
 		num(c, &x.Frames[d])
 		num(c, &x.Messages[d])
 		num(c, &x.Bytes[d])

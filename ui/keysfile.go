@@ -73,7 +73,7 @@ func (r *keysReader) expression(n *unstable.Node) error {
 	it.Next()
 	at, name := it.Node().Raw, string(it.Node().Data)
 	var where places
-	for _, c := range commands() {
+	for _, c := range everyCommand() {
 		if c.name == name {
 			where |= c.where
 		}
@@ -163,7 +163,7 @@ func keyWritten(s string) (string, bool) {
 // meant is the command whose name is the closest, if one is close.
 func meant(name string) string {
 	best, least := "", 3
-	for _, c := range commands() {
+	for _, c := range everyCommand() {
 		if n := distance(name, c.name); n < least {
 			best, least = c.name, n
 		}
@@ -218,7 +218,7 @@ func bound(all []command, k Keys) []command {
 func WriteKeys(w io.Writer) error {
 	var b bytes.Buffer
 	done := map[string]bool{}
-	for _, c := range commands() {
+	for _, c := range everyCommand() {
 		if done[c.name] || c.name == interruptCommand {
 			continue
 		}

@@ -240,6 +240,9 @@ func (m *maker) autopsy() {
 		text := "sent no Close frame"
 		if sent {
 			text = fmt.Sprintf("sent Close %s", c.Code[d])
+			if c.Ours[d] {
+				text = fmt.Sprintf("was spoken for by wsproxy, with Close %s", c.Code[d])
+			}
 			if c.Reason[d] != "" {
 				text += ", because: " + visible(c.Reason[d])
 			}

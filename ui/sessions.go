@@ -233,6 +233,9 @@ func sessionPath(s *record.Session) string {
 // drawSession draws one session into a row of its pane.
 func (v *view) drawSession(screen tcell.Screen, r rect, s *record.Session, n int, style func(role) tcell.Style) {
 	mark := sessionMark(s)
+	if s.Closed == nil && v.gate.of(s.ID) != nil {
+		mark = span{"‖", odd}
+	}
 	digits := len(fmt.Sprint(v.sessions.gone + len(v.sessions.upgrades)))
 	if v.sessions.all {
 		digits = len(fmt.Sprint(v.sessions.seen))

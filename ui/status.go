@@ -3,6 +3,7 @@ package ui
 import (
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -28,19 +29,23 @@ type shown struct {
 	recording string
 	size      string
 	warnings  []string
+	gate      *Gate
+	held      string // how much is held, and for how long
 }
 
 func (s *status) update(now time.Time, st Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := shown{rates: s.meter.add(now, st.Bytes), recording: visible(filepath.Base(st.Recording)), size: bytesOf(st.RecordingBytes)}
+	next := shown{rates: s.meter.add(now, st.Bytes), recording: visible(filepath.Base(st.Recording)), size: bytesOf(st.RecordingBytes),
+		gate: st.Gate, held: st.Gate.words(now)}
 	if st.Recording == "" {
 		next.recording, next.size = "", ""
 	}
 	for _, w := range st.Warnings {
 		next.warnings = append(next.warnings, visible(w))
 	}
-	if next.rates != s.now.rates || next.recording != s.now.recording || next.size != s.now.size || !slices.Equal(next.warnings, s.now.warnings) {
+	if next.rates != s.now.rates || next.recording != s.now.recording || next.size != s.now.size || !slices.Equal(next.warnings, s.now.warnings) ||
+		next.held != s.now.held || !reflect.DeepEqual(next.gate, s.now.gate) {
 		s.now = next
 		s.changed.Store(true)
 	}
@@ -51,6 +56,13 @@ func (s *status) take() shown {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.now
+}
+
+// holds says that something is held, for a time that is shown.
+func (s *status) holds() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.now.gate.since().IsZero()
 }
 
 // meter works out rates from totals.
@@ -86,7 +98,11 @@ func (m *meter) add(now time.Time, bytes [2]int64) string {
 
 // warnings are what stands below the top line, if anything.
 func (v *view) warnings(st *shown) []string {
-	all := slices.Clone(st.warnings)
+	var all []string
+	if l := v.gateLine(); l != "" {
+		all = append(all, l)
+	}
+	all = append(all, st.warnings...)
 	for _, w := range v.options.Warnings {
 		all = append(all, visible(w))
 	}
@@ -108,6 +124,9 @@ func (v *view) drawTop(screen tcell.Screen, r rect, st *shown) {
 	}
 	counts := fmt.Sprintf("%d open · %d ended", len(v.sessions.open), v.sessions.ended)
 	parts := [][]span{{{counts, strong}}}
+	if st.held != "" {
+		parts = append(parts, []span{{"‖ " + st.held, odd}})
+	}
 	if p := v.source.Progress(); !v.options.Live && !p.Done && p.Size > 0 {
 		parts = append(parts, []span{{fmt.Sprintf("reading %d %%", min(p.Read*100/p.Size, 100)), odd}})
 	}

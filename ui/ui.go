@@ -50,6 +50,8 @@ type Options struct {
 	// progress, and ends with ctx.
 	Save func(ctx context.Context, path string, progress func(read, total int64)) (string, error)
 
+	Control Controller // of the traffic; nil: this screen only looks on
+
 	Warnings []string // what the user must not miss, beside those of Status
 
 	// Marks are those that were kept earlier. KeepMarks, if set, keeps all that there
@@ -69,6 +71,7 @@ type Status struct {
 	Bytes          [2]int64 // that have passed, by inspect.Dir
 	Recording      string   // the file's name; empty: nothing is recorded
 	RecordingBytes int64
+	Gate           *Gate    // nil: nothing can be held
 	Warnings       []string // what the user must not miss: "--insecure", "recording waits for the disk"
 }
 
@@ -137,7 +140,7 @@ func (v *view) start(f func(context.Context)) {
 // fallbacks are what is drawn where the terminal's character set lacks a sign.
 func fallbacks(s tcell.Screen) {
 	for r, text := range map[rune]string{
-		'●': "*", '◆': "&", '▾': "v", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", 'µ': "u",
+		'●': "*", '◆': "&", '▾': "v", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", '‖': "|", 'µ': "u",
 		'▁': "_", '▂': "_", '▃': "-", '▄': "-", '▅': "=", '▆': "=", '▇': "#", '█': "#", '▏': "|",
 	} {
 		s.RegisterRuneFallback(r, text)
@@ -239,11 +242,11 @@ func (v *view) tick(ctx context.Context) {
 	fresh := time.Now() // when something was new
 	for {
 		now := time.Now()
-		if v.options.Status != nil && now.Sub(polled) >= statusTime {
+		if v.options.Status != nil && (now.Sub(polled) >= statusTime || v.hurry.Swap(false)) {
 			polled = now
 			v.status.update(now, v.options.Status())
 		}
-		if v.show(now) {
+		if v.show(now) || v.status.holds() {
 			fresh = now
 		}
 		ticks := every.C

@@ -34,6 +34,7 @@ type view struct {
 	drawn   atomic.Uint64
 	drew    lastDraw
 	status  status
+	hurry   atomic.Bool // the status has changed, since the user had something done
 	mu      sync.Mutex
 	posted  []func()
 	drawing chan struct{} // closed at the first drawing
@@ -65,6 +66,7 @@ type view struct {
 	saving   saving
 	said     string // in the bottom line, until the next key
 	pressed  string // the key being handled
+	gate     *Gate  // what is held; nil: nothing can be
 	begun    bool
 	err      error
 }
@@ -76,7 +78,7 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 	}
 	v := &view{Box: tview.NewBox(), ctx: ctx, stop: stop, app: tview.NewApplication(), screen: screen, source: src, options: o,
 		palette: newPalette(o.Theme.on(screen.Colors())), follow: o.Live, stirred: make(chan struct{}, 1), drawing: make(chan struct{}), over: make(chan struct{})}
-	v.commands = bound(commands(), o.Keys)
+	v.commands = bound(offered(o), o.Keys)
 	v.frames.session, v.frames.seek, v.sessions.seek = -1, noSeek, noSeek
 	v.listing.folds = true
 	if v.marks.waiting = slices.Clone(o.Marks); len(o.Marks) > 0 {
@@ -134,6 +136,7 @@ func (v *view) Draw(screen tcell.Screen) {
 	defer v.drew.note(time.Now())
 	v.drawn.Store(v.source.Version())
 	st := v.status.take()
+	v.gate = st.gate
 	x, y, w, h := v.GetRect()
 	warnings := v.warnings(&st)
 	if v.sieve != nil {
@@ -148,7 +151,11 @@ func (v *view) Draw(screen tcell.Screen) {
 	v.update(&l)
 	v.drawTop(screen, l.top, &st)
 	if len(warnings) > 0 {
-		put(screen, rect{l.warnings.x, l.warnings.y, l.warnings.w * l.warnings.h, 1}, " ! "+oneLine(warnings...), v.palette[bad])
+		mark, style := " ! ", v.palette[bad]
+		if len(warnings) == 1 && v.gateLine() != "" {
+			mark, style = " ‖ ", v.palette[odd]
+		}
+		put(screen, rect{l.warnings.x, l.warnings.y, l.warnings.w * l.warnings.h, 1}, mark+oneLine(warnings...), style)
 	}
 	if v.help != nil {
 		v.drawHelp(screen, rect{x, l.top.h, w, h - l.top.h - l.bottom.h})

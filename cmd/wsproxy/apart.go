@@ -38,7 +38,9 @@ type apart struct {
 	paused  bell          // the terminal was given back for a while
 	alive   bell          // it said something
 	gone    chan struct{} // closed when the process has been waited for
-	summary string        // before gone: its summary, if it came so far
+	control ui.Controller // what the screen asks is done by; nil: nothing is
+	status  func() ui.Status
+	summary string // before gone: its summary, if it came so far
 	feeding sync.WaitGroup
 }
 
@@ -47,6 +49,8 @@ type news struct {
 	grown  <-chan struct{} // ticks when the recording has grown, closed when it is closed
 	pulse  *pulse          // in front of the recording
 	status func() ui.Status
+
+	control ui.Controller // nil: the screen only looks on
 }
 
 // startApart starts the screen. end must be called when the recording has been
@@ -71,7 +75,7 @@ func startApart(h hello, out *os.File, n news) (*apart, error) {
 	if err != nil {
 		return nil, errors.Join(err, fromUs.Close(), toIt.Close())
 	}
-	a := &apart{link: newLink(fromIt, toIt), tty: t, left: make(chan leaving, 1), paused: newBell(), alive: newBell(), gone: make(chan struct{})}
+	a := &apart{link: newLink(fromIt, toIt), tty: t, control: n.control, status: n.status, left: make(chan leaving, 1), paused: newBell(), alive: newBell(), gone: make(chan struct{})}
 	a.cmd = exec.Command(exe, "screen")
 	a.cmd.Args[0] = "wsproxy"
 	a.cmd.Stdin, a.cmd.Stdout, a.cmd.Stderr = os.Stdin, out, &a.words
@@ -82,7 +86,7 @@ func startApart(h hello, out *os.File, n news) (*apart, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.link.close())
 	}
-	h.Version, h.Status = linkVersion, n.status()
+	h.Version, h.Status, h.Control = linkVersion, n.status(), n.control != nil
 	_ = a.link.say(message{Kind: saysHello, Hello: &h}) // if it is gone already, hear says so
 	a.feeding.Go(func() { a.feed(n, h.Status) })
 	go a.hear()
@@ -166,12 +170,29 @@ func (a *apart) hear() {
 			a.paused.ring()
 		case saysSummary:
 			a.summary = m.Summary
+		case saysAct:
+			a.act(m)
 		default:
 			a.link.answer(m)
 		}
 	}
 	_ = a.cmd.Wait() // how it ended, its state tells
 	_ = a.link.close()
+}
+
+// act does what the screen asks for and answers it.
+func (a *apart) act(m message) {
+	if a.control == nil || m.Act == nil {
+		a.link.answer(m)
+		return
+	}
+	answer := message{Kind: saysAnswer, ID: m.ID}
+	if err := a.control.Do(context.Background(), *m.Act); err != nil {
+		answer.Error = err.Error()
+	}
+	st := a.status()
+	answer.Status = &st
+	_ = a.link.say(answer) // who is gone needs none
 }
 
 // watch waits until the screen has closed and the terminal is given back: by the

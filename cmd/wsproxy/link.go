@@ -14,7 +14,7 @@ import (
 )
 
 // linkVersion is the version of what wsproxy and its screen say to each other.
-const linkVersion = 1
+const linkVersion = 2
 
 // lineLimit is how long one line of it may be.
 const lineLimit = 256 << 10
@@ -31,6 +31,7 @@ type message struct {
 	Status  *ui.Status `json:"status,omitempty"`
 	Left    *leaving   `json:"left,omitempty"`
 	Summary string     `json:"summary,omitempty"`
+	Act     *ui.Act    `json:"act,omitempty"`
 	Error   string     `json:"error,omitempty"` // of an answer
 }
 
@@ -52,6 +53,7 @@ const (
 	saysPaused  = "paused"  // the terminal is given back for a while
 	saysReading = "reading" // it is still at it
 	saysSummary = "summary" // of all that was recorded; the last line
+	saysAct     = "act"     // do something to the traffic; the answer has the status behind it
 )
 
 // hello is what a screen needs to know before it opens.
@@ -63,7 +65,8 @@ type hello struct {
 	NoColor   bool      `json:"no_color,omitempty"`
 	Theme     string    `json:"theme,omitempty"`
 	Exchanges bool      `json:"exchanges,omitempty"`
-	Save      bool      `json:"save,omitempty"` // the recording is a temporary one, which can be saved
+	Save      bool      `json:"save,omitempty"`    // the recording is a temporary one, which can be saved
+	Control   bool      `json:"control,omitempty"` // it may have things done to the traffic
 	Status    ui.Status `json:"status"`
 }
 

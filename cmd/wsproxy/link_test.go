@@ -149,7 +149,7 @@ func feed(t *testing.T) *feeding {
 	f.pulse = newPulse(nothing{})
 	go func() {
 		defer close(f.done)
-		f.a.feed(news{f.grown, f.pulse, f.look}, ui.Status{})
+		f.a.feed(news{f.grown, f.pulse, f.look, nil}, ui.Status{})
 	}()
 	return f
 }

@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"talk": talk, "terminal": terminal, "shell": shell,
-			"replayclient": replayClient, "silent": silent, "cut": cutFile},
+			"replayclient": replayClient, "silent": silent, "cut": cutFile, "gatekeeper": gatekeeper},
 	})
 }
 

@@ -38,6 +38,7 @@ type proxying struct {
 	recording *recording // nil with --no-record
 	notices   *notices
 	pulse     *pulse // in front of the recording, where a screen shows it
+	control   *control
 
 	// clients are those that wsproxy plays itself; nil: they come from outside.
 	// The run ends when they are done.
@@ -108,12 +109,15 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 		if f.output.screen(p.out) {
 			p.pulse = newPulse(c.Tap)
 			c.Tap = p.pulse
+			p.control = newControl(p.pulse)
+			c.Gate = p.control.holds
 		}
 	}
 	if p.server, err = proxy.New(c); err != nil {
 		closeAll(p.listeners)
 		return nil, errors.Join(usagef("", "%v", err), p.recording.close())
 	}
+	p.control.bind(p.server)
 	return p, nil
 }
 
@@ -266,6 +270,9 @@ func (p *proxying) view() *view {
 		v.path, v.live, v.pulse = p.recording.path, p.recording.writer.Watch, p.pulse
 	}
 	v.options = ui.Options{Title: p.title(), Status: p.status}
+	if p.control != nil {
+		v.options.Control, v.news = p.control, p.control.news
+	}
 	if p.recording != nil && p.recording.temporary {
 		v.options.Save = saveFrom(p.recording.path)
 	}
@@ -292,7 +299,7 @@ func (p *proxying) goal() string {
 
 // status is what the screen says of the proxy and its recording.
 func (p *proxying) status() ui.Status {
-	st := ui.Status{Bytes: p.server.Stats().Bytes, Warnings: p.exposed()}
+	st := ui.Status{Bytes: p.server.Stats().Bytes, Warnings: p.exposed(), Gate: p.control.gate()}
 	if p.flags.insecure {
 		st.Warnings = append(st.Warnings, "certificate not verified (--insecure)")
 	}

@@ -32,7 +32,7 @@ func screenCmd() *cobra.Command {
 			ignoreHangup()
 			lowerPriority()
 			r := &remote{link: l, out: cmd.OutOrStdout(), grew: make(chan struct{}, 1), news: newBell(), aside: make(chan func(), 1),
-				resume: newBell(), gone: make(chan struct{})}
+				resume: newBell(), gone: make(chan struct{}), answer: map[uint64]chan<- string{}}
 			return r.run(context.WithoutCancel(cmd.Context()))
 		},
 	}
@@ -52,6 +52,8 @@ type remote struct {
 
 	mu     sync.Mutex
 	status ui.Status
+	asked  uint64                   // the newest message that wants an answer
+	answer map[uint64]chan<- string // who waits for one: its error
 }
 
 // run shows the recording until it is told to leave, then reads it to its end, sums
@@ -76,6 +78,9 @@ func (r *remote) run(ctx context.Context) error {
 		options: ui.Options{Title: r.hello.Title, Open: r.hello.Open, Status: r.latest, Aside: r.aside}}
 	if r.hello.Save {
 		v.options.Save = saveFrom(r.hello.Path)
+	}
+	if r.hello.Control {
+		v.options.Control = r
 	}
 	if err := r.left(v.draw(reading, quit)); err != nil || v.store == nil {
 		return err
@@ -115,6 +120,8 @@ func (r *remote) hear() {
 				close(r.grew)
 			}
 			finished = true
+		case saysAnswer:
+			r.answered(m)
 		default:
 			r.link.answer(m)
 		}
@@ -123,6 +130,44 @@ func (r *remote) hear() {
 	r.leave()
 	if !finished {
 		close(r.grew)
+	}
+}
+
+// Do has wsproxy do something to the traffic, and waits for its answer.
+func (r *remote) Do(ctx context.Context, a ui.Act) error {
+	answer := make(chan string, 1)
+	r.mu.Lock()
+	r.asked++
+	id := r.asked
+	r.answer[id] = answer
+	r.mu.Unlock()
+	if err := r.link.say(message{Kind: saysAct, ID: id, Act: &a}); err != nil {
+		return err
+	}
+	select {
+	case said := <-answer:
+		if said != "" {
+			return errors.New(said)
+		}
+		return nil
+	case <-r.gone:
+		return errors.New("wsproxy has ended")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// answered takes an answer to who waits for it.
+func (r *remote) answered(m message) {
+	r.mu.Lock()
+	if m.Status != nil {
+		r.status = *m.Status
+	}
+	answer := r.answer[m.ID]
+	delete(r.answer, m.ID)
+	r.mu.Unlock()
+	if answer != nil {
+		answer <- m.Error
 	}
 }
 

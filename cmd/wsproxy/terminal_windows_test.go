@@ -6,3 +6,5 @@ import "github.com/rogpeppe/go-internal/testscript"
 func terminal(ts *testscript.TestScript, _ bool, _ []string) { ts.Fatalf("there is no terminal here") }
 
 func shell(ts *testscript.TestScript, _ bool, _ []string) { ts.Fatalf("there is no terminal here") }
+
+func gatekeeper(ts *testscript.TestScript, _ bool, _ []string) { ts.Fatalf("there is no pty") }

@@ -108,7 +108,7 @@ func (v *view) openScreen(reading, quit context.Context) error {
 	v.notices.hold()
 	defer v.notices.release()
 	h := hello{Path: v.path, Title: v.options.Title, Open: v.options.Open, NoColor: !v.flags.colors(), Theme: v.flags.theme, Exchanges: v.flags.exchanges, Save: v.options.Save != nil}
-	a, err := startApart(h, out, news{v.live(), v.pulse, v.options.Status})
+	a, err := startApart(h, out, news{v.live(), v.pulse, v.options.Status, v.options.Control})
 	if err == nil {
 		v.apart = a
 		return a.watch(quit)

@@ -113,11 +113,18 @@ func (p *Printer) other(e inspect.Event) {
 		p.put(entry{Time: e.Time, Session: p.number(e.Session), Event: "end", Word: e.Word, Text: e.Text})
 		p.sum.end(p.number(e.Session), e.Text)
 	case *inspect.Altered:
-		p.put(entry{Time: e.Note.Time, Session: p.number(e.Session), Event: "altered", Frame: e.Frame, Text: string(e.Note.JSON)})
+		text := string(e.Note.JSON)
+		if !p.options.JSON {
+			text = e.Act.String()
+		}
+		p.put(entry{Time: e.Note.Time, Session: p.number(e.Session), Event: "altered", Frame: e.Frame, Dir: arrows[e.Dir&1], Text: text})
 	case *inspect.Exchange:
 		p.exchange(e)
 	}
 }
+
+// arrows are the directions as they are printed.
+var arrows = [...]string{inspect.ToServer: ">", inspect.ToClient: "<"}
 
 func (p *Printer) exchange(e *inspect.Exchange) {
 	p.sum.Exchanges++
