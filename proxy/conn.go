@@ -47,7 +47,10 @@ type conn struct {
 	upstream *socket
 	downDone chan struct{}
 
+	concealing concealer // owned by up
+
 	mu       sync.Mutex
+	bridge   *bridge     // that it has become; nil: none
 	changed  sync.Cond   // holding, queue or over
 	queue    []pending   // requests whose final answer has not come
 	holding  bool        // client bytes wait for the answer to an upgrade
@@ -100,8 +103,15 @@ func newConn(s *Server, client *socket, r route) *conn {
 // to another connection (handed).
 func (c *conn) run() {
 	defer c.cancel()
-	if c.config.Secure != nil && c.client.tls == nil && c.config.Forward == nil && c.denied == nil {
+	if c.config.Secure != nil && c.client.tls == nil && c.config.Forward == nil && c.denied == nil && c.failure == nil {
 		c.secure()
+	}
+	if c.routed && c.denied == nil && c.failure == nil {
+		c.settle()
+		if c.config.toStream() {
+			c.bridged().carry()
+			return
+		}
 	}
 	if c.config.Tap != nil {
 		c.config.Tap.Open(inspect.ConnInfo{ID: c.id, Mode: c.mode, Target: c.config.Target.String(), Time: c.start,
@@ -136,7 +146,7 @@ func (c *conn) begin() bool {
 		}
 		return false
 	case c.denied != nil:
-		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), c.client.ahead, marks{})
+		c.tapHead(time.Now(), c.client.ahead)
 		c.client.ahead = nil
 		c.refuse(c.denied.status, c.denied.phrase, c.denied.why)
 		return false

@@ -84,7 +84,7 @@ func (c *conn) moveUp(now time.Time, data, held []byte) []byte {
 		}
 		return c.feedUp(now, data, held)
 	}
-	c.tap(inspect.ClientLeg, inspect.ToServer, now, data, marks{})
+	c.tapHead(now, data)
 	held = append(held, data...)
 	if len(held) >= heldLimit {
 		c.awaitAnswer()
@@ -159,6 +159,11 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 			c.tap(inspect.ClientLeg, inspect.ToServer, now, p, marks{})
 		}
 	}
+	tellHead := func(p []byte) {
+		if told {
+			c.tapHead(now, p)
+		}
+	}
 	for len(data) > 0 && !c.isOver() {
 		if c.req.phase == inOther {
 			tell(data)
@@ -189,24 +194,24 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 		raw, rest, err := c.req.head.Next(data)
 		piece := data[:len(data)-len(rest)]
 		data = rest
-		if c.absolute { // only a whole head says whether it belongs here
+		if c.roams() { // only a whole head says whether it belongs here
 			piece = raw
 		}
 		if raw == nil {
-			tell(piece)
+			tellHead(piece)
 			if err != nil {
 				c.tellPartial()
 				c.refuse(431, "Request Header Fields Too Large", fmt.Sprintf("the request's head is longer than %d bytes", c.config.HeadLimit))
 			}
 			return nil
 		}
-		if c.absolute && !c.belongs(raw) {
+		if c.roams() && !c.belongs(raw) {
 			c.handOver(raw, data)
 			return nil
 		}
-		if c.request(raw, func() { tell(piece) }) {
+		if c.request(raw, func() { tellHead(piece) }) {
 			if len(data) > 0 {
-				tell(data)
+				tellHead(data) // perhaps frames, perhaps another
 				held = append(held, data...)
 			}
 			return held
@@ -258,6 +263,11 @@ func (c *conn) request(raw []byte, tell func()) (hold bool) {
 	}
 	if name := c.config.AllowHost.Foreign(h, c.local); name != "" {
 		c.refuse(421, "Misdirected Request", fmt.Sprintf("wsproxy stands in front of %s and does not answer for the host %q; start it with --allow-host %s if it should", c.config.Target, name, name))
+		return false
+	}
+	if d := c.config.unauthorized(h); d != nil {
+		c.denied = d
+		c.refuse(d.status, d.phrase, d.why)
 		return false
 	}
 	if h.Method == "CONNECT" && !c.tunnel { // inside a tunnel it asks the proxy at its end
@@ -437,7 +447,7 @@ func (c *conn) linger() {
 	buf := make([]byte, 4096)
 	for range 64 {
 		n, err := c.client.Read(buf)
-		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), buf[:n], marks{})
+		c.tapHead(time.Now(), buf[:n])
 		late := errors.Is(err, os.ErrDeadlineExceeded)
 		if err == nil || late && c.awake() {
 			continue

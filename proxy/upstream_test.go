@@ -24,7 +24,7 @@ func TestUpstream(t *testing.T) {
 			scheme, secret, _ := strings.Cut(scheme, " ")
 			other := newForwardRig(t, func(c *Config) {
 				if secret != "" {
-					c.Forward.Auth = "me:p w"
+					c.Auth = "me:p w"
 				}
 			})
 			via := &url.URL{Scheme: scheme, Host: other.addr}

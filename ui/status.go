@@ -27,20 +27,21 @@ type shown struct {
 	rates     string
 	recording string
 	size      string
+	exposed   string
 	warnings  []string
 }
 
 func (s *status) update(now time.Time, st Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := shown{rates: s.meter.add(now, st.Bytes), recording: visible(filepath.Base(st.Recording)), size: bytesOf(st.RecordingBytes)}
+	next := shown{rates: s.meter.add(now, st.Bytes), recording: visible(filepath.Base(st.Recording)), size: bytesOf(st.RecordingBytes), exposed: visible(st.Exposed)}
 	if st.Recording == "" {
 		next.recording, next.size = "", ""
 	}
 	for _, w := range st.Warnings {
 		next.warnings = append(next.warnings, visible(w))
 	}
-	if next.rates != s.now.rates || next.recording != s.now.recording || next.size != s.now.size || !slices.Equal(next.warnings, s.now.warnings) {
+	if next.rates != s.now.rates || next.recording != s.now.recording || next.size != s.now.size || next.exposed != s.now.exposed || !slices.Equal(next.warnings, s.now.warnings) {
 		s.now = next
 		s.changed.Store(true)
 	}
@@ -105,6 +106,13 @@ func (v *view) drawTop(screen tcell.Screen, r rect, st *shown) {
 	}
 	counts := fmt.Sprintf("%d open · %d ended", len(v.sessions.open), v.sessions.ended)
 	parts := [][]span{{{counts, strong}}}
+	if st.exposed != "" {
+		text := "open to others"
+		if r.w >= wide {
+			text = st.exposed
+		}
+		parts = [][]span{{{text, bad}}, {{counts, strong}}}
+	}
 	if p := v.source.Progress(); !v.options.Live && !p.Done && p.Size > 0 {
 		parts = append(parts, []span{{fmt.Sprintf("reading %d %%", min(p.Read*100/p.Size, 100)), odd}})
 	}

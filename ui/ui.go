@@ -56,6 +56,7 @@ type Status struct {
 	Bytes          [2]int64 // that have passed, by inspect.Dir
 	Recording      string   // the file's name; empty: nothing is recorded
 	RecordingBytes int64
+	Exposed        string   // how other machines can reach the proxy; empty: they cannot
 	Warnings       []string // what the user must not miss: "--insecure", "recording waits for the disk"
 }
 
