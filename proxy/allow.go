@@ -91,7 +91,7 @@ func (c *Config) unauthorized(h *inspect.Head) *denial {
 		return nil
 	}
 	return &denial{status: 401, phrase: "Unauthorized", header: "WWW-Authenticate: Basic realm=\"wsproxy\", charset=\"UTF-8\"\r\n",
-		why: "wsproxy wants a user and a password here (--auth), " + c.lacking(h)}
+		why: "a user and a password are asked for here (--auth), " + c.lacking(h)}
 }
 
 // unauthorizedHere is the same of a forward proxy that listens there.
@@ -100,7 +100,7 @@ func (c *Config) unauthorizedHere(h *inspect.Head, at net.Addr) *denial {
 		return nil
 	}
 	return &denial{status: 407, phrase: "Proxy Authentication Required", header: "Proxy-Authenticate: Basic realm=\"wsproxy\"\r\n",
-		why: fmt.Sprintf("this proxy wants a user and a password (--auth), %s: http://user:password@%s", c.lacking(h), at)}
+		why: fmt.Sprintf("this proxy asks for a user and a password (--auth), %s: http://user:password@%s", c.lacking(h), at)}
 }
 
 // lacking says what is wrong with what a request carries.

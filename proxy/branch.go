@@ -32,7 +32,7 @@ func (r *Route) String() string {
 		all = append(all, "TLS for "+string(r.SNI))
 	}
 	if r.Host != "" || r.prefix() != "" || r.SNI == "" {
-		all = append(all, string(r.Host)+r.prefix()+"/")
+		all = append(all, string(r.Host)+r.prefix()+"/*")
 	}
 	return strings.Join(all, " ")
 }
@@ -200,7 +200,11 @@ func (c *conn) unserved(h *inspect.Head) *denial {
 		return &denial{status: 405, phrase: "Method Not Allowed", why: "wsproxy is a reverse proxy here and opens no tunnels"}
 	}
 	path, _, _ := strings.Cut(h.Target, "?")
-	why := fmt.Sprintf("no target here serves %s%s: there is %s", hostOnly(h.Get("Host")), inspect.Visible([]byte(path), 200), strings.Join(all, ", "))
+	host := ""
+	if len(hosts) > 0 {
+		host = inspect.Visible([]byte(hostOnly(h.Get("Host"))), 200)
+	}
+	why := fmt.Sprintf("no target here serves %s%s; there is %s", host, inspect.Visible([]byte(path), 200), strings.Join(all, ", "))
 	c.config.Logf("%s: %s", c.client.RemoteAddr(), why)
 	return &denial{status: 404, phrase: "Not Found", why: why}
 }

@@ -216,6 +216,7 @@ func (p *proxying) view() *view {
 		v.options.Save = saveFrom(p.recording.path)
 	}
 	v.options.Open = p.doors[0].open()
+	v.targets = len(p.doors) > 1 || len(p.doors[0].targets) > 0
 	return v
 }
 
