@@ -67,10 +67,7 @@ func (d *door) config() (c proxy.Config, err error) {
 		}
 		c.Routes = append(c.Routes, r)
 	}
-	if d.tls {
-		c.Secure, err = d.certificates()
-	}
-	return c, err
+	return c, nil
 }
 
 // reach says how a target is reached.
@@ -94,14 +91,14 @@ func (b *branch) route() (proxy.Route, error) {
 	return r, b.flags.reach(&r.Target, b.target)
 }
 
-// certificates answers the listeners' certificates: that of the target which is for
-// the name, or the door's.
-func (d *door) certificates() (func(string) (*tls.Certificate, error), error) {
-	type named struct {
-		name proxy.Pattern
-		pair *tls.Certificate
-	}
-	var theirs []named
+// named is a certificate for names.
+type named struct {
+	name proxy.Pattern
+	pair *tls.Certificate
+}
+
+// pairs reads the certificates of targets that have one of their own, and the door's.
+func (d *door) pairs() (theirs []named, err error) {
 	for _, b := range d.targets {
 		if s := &b.flags.secure; s.cert != "" && (s.cert != d.flags.secure.cert || s.key != d.flags.secure.key) {
 			pair, err := readPair("--cert", s.cert, s.key)
@@ -114,6 +111,19 @@ func (d *door) certificates() (func(string) (*tls.Certificate, error), error) {
 			}
 			theirs = append(theirs, named{proxy.Pattern(name), pair})
 		}
+	}
+	if s := &d.flags.secure; s.cert != "" {
+		_, err = readPair("--cert", s.cert, s.key)
+	}
+	return theirs, err
+}
+
+// certificates answers the listeners' certificates: that of the target which is for
+// the name, or the door's.
+func (d *door) certificates() (func(string) (*tls.Certificate, error), error) {
+	theirs, err := d.pairs()
+	if err != nil {
+		return nil, err
 	}
 	own, err := d.flags.secure.certificate()
 	if err != nil || len(theirs) == 0 {
@@ -193,21 +203,24 @@ func (d *door) s() string {
 
 // at is what to connect to.
 func (d *door) at(l net.Listener) string {
+	return d.url(l.Addr().Network(), l.Addr().String(), d.takesSOCKS(l))
+}
+
+// url is what to connect to where a listener is at an address.
+func (d *door) url(network, addr string, socks bool) string {
 	switch {
-	case l.Addr().Network() == "unix" && d.raw:
-		return "unix:" + l.Addr().String()
-	case l.Addr().Network() == "unix":
-		return "ws+unix:" + l.Addr().String()
+	case network == "unix" && d.raw:
+		return "unix:" + addr
+	case network == "unix":
+		return "ws+unix:" + addr
 	case d.raw:
-		return "tcp://" + l.Addr().String()
+		return "tcp://" + addr
 	case d.target != nil && (d.target.Scheme == "tcp" || d.target.Scheme == "unix"):
-		return "ws" + d.s() + "://" + l.Addr().String()
-	case d.takesSOCKS(l):
-		return "socks5h://" + l.Addr().String()
-	case d.tls:
-		return "https://" + l.Addr().String()
+		return "ws" + d.s() + "://" + addr
+	case socks:
+		return "socks5h://" + addr
 	}
-	return openURL(l)
+	return "http" + d.s() + "://" + addr
 }
 
 // goal says where the traffic goes.

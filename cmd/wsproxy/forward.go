@@ -57,8 +57,12 @@ trust (wsproxy ca). What speaks neither goes on as it is.`,
 	run.registerRun(cmd)
 	run.registerRequests(cmd)
 	f.register(cmd)
-	cmd.Flags().StringArrayVar(&run.socks, "socks", nil, "`host:port` to take SOCKS5 clients on, repeatable")
+	run.registerSOCKS(cmd)
 	return cmd
+}
+
+func (f *rootFlags) registerSOCKS(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.socks, "socks", nil, "`host:port` to take SOCKS5 clients on, repeatable")
 }
 
 // forward reads the flags.

@@ -101,6 +101,12 @@ listeners too (wsproxy config example).`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.HasParent() {
+				return applyConfig(cmd)
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.config != "" {
 				return runConfig(cmd, f, args)
@@ -130,7 +136,6 @@ func (f *rootFlags) register(cmd *cobra.Command) {
 	f.registerRequests(cmd)
 	f.secure.registerDoor(cmd)
 	s := cmd.Flags()
-	s.StringVarP(&f.config, "config", "c", "", "take listeners, targets and flags from this TOML `FILE`; flags on the command line win (wsproxy config example)")
 	s.StringVar(&f.connectTo, "connect-to", "", "dial `host:port` instead of the target's")
 	s.BoolVar(&f.keepHost, "keep-host", false, "pass the client's Host header on")
 	s.BoolVar(&f.keepOrig, "keep-origin", false, "pass an Origin or Referer that names wsproxy on")
@@ -142,6 +147,8 @@ func (f *rootFlags) registerRequests(cmd *cobra.Command) {
 	f.secure.registerTLS(cmd)
 	f.access.register(cmd)
 	s := cmd.Flags()
+	s.StringVarP(&f.config, "config", "c", "", "take flags, and where there is no TARGET listeners and targets, from this TOML `FILE`; flags on the command line win (wsproxy config example)")
+	_ = cmd.MarkFlagFilename("config", "toml") // fails only for an unknown flag
 	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
 	s.BoolVar(&f.insecure, "insecure", false, "do not verify servers' certificates")
 	s.StringVar(&f.upstream, "upstream-proxy", "", "reach servers through another proxy: http, https or socks5 `URL`, or direct (default: HTTP_PROXY and the like)")

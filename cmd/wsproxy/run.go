@@ -59,7 +59,10 @@ func startDoors(cmd *cobra.Command, f rootFlags, doors []*door) (*proxying, erro
 	p.notices = &notices{out: p.err}
 	configs := make([]proxy.Config, len(doors))
 	for i, d := range doors {
-		if configs[i], err = d.config(); err != nil {
+		if configs[i], err = d.config(); err == nil && d.tls {
+			configs[i].Secure, err = d.certificates()
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
