@@ -117,7 +117,7 @@ func (c *Config) lacking(h *inspect.Head) string {
 // tapHead tells bytes of the client's that are heads, or may be, without the password
 // that is for wsproxy.
 func (c *conn) tapHead(now time.Time, data []byte) {
-	if c.config.Auth == "" || c.tunnel || c.config.Tap == nil {
+	if !c.discreet() || c.config.Tap == nil {
 		c.tap(inspect.ClientLeg, inspect.ToServer, now, data, marks{})
 		return
 	}
@@ -128,6 +128,9 @@ func (c *conn) tapHead(now time.Time, data []byte) {
 	}
 	c.tap(inspect.ClientLeg, inspect.ToServer, now, told, marks{})
 }
+
+// discreet says that requests carry a password that is for wsproxy.
+func (c *conn) discreet() bool { return c.config.Auth != "" && !c.tunnel }
 
 // concealer replaces the value of one header by asterisks, however the bytes come
 // cut. The zero value stands at the beginning of a line.

@@ -84,7 +84,9 @@ func (c *conn) moveUp(now time.Time, data, held []byte) []byte {
 		}
 		return c.feedUp(now, data, held)
 	}
-	c.tapHead(now, data)
+	if !c.discreet() { // else when it is known what they are
+		c.tap(inspect.ClientLeg, inspect.ToServer, now, data, marks{})
+	}
 	held = append(held, data...)
 	if len(held) >= heldLimit {
 		c.awaitAnswer()
@@ -116,20 +118,26 @@ func (c *conn) unhold(held []byte) []byte {
 	if len(held) == 0 {
 		return nil
 	}
-	// Held bytes were told when they were read; only their way on is left.
 	return c.feedHeld(held)
 }
 
+// feedHeld passes on what was held. It was told when it was read, or is told now.
 func (c *conn) feedHeld(held []byte) []byte {
+	var at marks
 	if c.req.phase == inSession {
-		frames(&c.scan[inspect.ToServer], held)
+		at = frames(&c.scan[inspect.ToServer], held)
+	}
+	if c.req.phase != inHead && c.discreet() {
+		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), held, at)
+	}
+	if c.req.phase == inSession {
 		c.serverLeg(inspect.ToServer, time.Now(), held, marks{})
 	}
 	if c.req.phase != inHead {
 		c.writeUp(held)
 		return nil
 	}
-	return c.requests(time.Now(), held, false)
+	return c.requests(time.Now(), held, c.discreet())
 }
 
 // feedUp tells and passes on bytes that nothing holds back.
@@ -211,7 +219,9 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 		}
 		if c.request(raw, func() { tellHead(piece) }) {
 			if len(data) > 0 {
-				tellHead(data) // perhaps frames, perhaps another
+				if !c.discreet() {
+					tell(data)
+				}
 				held = append(held, data...)
 			}
 			return held
@@ -386,6 +396,9 @@ func (c *conn) clientEnded(err error, held []byte) {
 	}
 	how, text := c.client.ending(err)
 	c.tellPartial()
+	if how != inspect.Fin && c.discreet() {
+		c.tapHead(time.Now(), held) // no answer will say what it was
+	}
 	if c.wary() {
 		c.fail(c.untrusted(c.shownName(), "it left right behind the handshake"))
 	}
