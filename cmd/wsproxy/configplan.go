@@ -338,7 +338,7 @@ func (p *plan) door(t *table, tables ...*table) *door {
 		p.file.say(modeAt.at, "a forward proxy's clients name their servers: it has no target")
 	case mode == "forward":
 		d.flags.forward, _ = s.forward.forward() // it fails for nothing
-	case targetAt == nil && d.targets == nil:
+	case targetAt == nil && d.targets == nil && t.get("target") == nil:
 		p.file.say(t.at, "neither target = \"ws://…\" nor mode = \"forward\" says what is behind the listener")
 	case mode == "bridge" && !p.bridges(d):
 		p.file.say(modeAt.at, "a bridge has tcp:// or unix: at one end, target or listen")
