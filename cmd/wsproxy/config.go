@@ -132,9 +132,6 @@ func runConfig(cmd *cobra.Command, f rootFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	if len(doors) > 1 && cmd.Flags().Changed("listen") {
-		return usagef("", "%s names %d listeners; --listen would be of which?", f.config, len(doors))
-	}
 	for _, d := range doors {
 		if d.flags.forward == nil {
 			continue

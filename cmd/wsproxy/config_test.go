@@ -277,3 +277,27 @@ func TestParseBranch(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigExit: a wrong file is the user's own mistake, one that is not there is not.
+func TestConfigExit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "w.toml")
+	if err := os.WriteFile(path, []byte("rules = []\nx = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"config", "check", path}, exitUsage},
+		{[]string{"-c", path}, exitUsage},
+		{[]string{"run", "-c", path, "--", "true"}, exitUsage},
+		{[]string{"config", "check", path + "x"}, exitFailed},
+		{[]string{"config", "example"}, exitOK},
+		{[]string{"config", "sample"}, exitUsage},
+	} {
+		var out, said bytes.Buffer
+		if code := wsproxy(c.args, strings.NewReader(""), &out, &said); code != c.code {
+			t.Errorf("%v: exit code %d, not %d: %s", c.args, code, c.code, said.String())
+		}
+	}
+}

@@ -296,6 +296,10 @@ func (p *plan) doors() []*door {
 	if e == nil {
 		return []*door{p.door(top, top)}
 	}
+	if p.over.Changed("listen") {
+		p.file.say(e.at, "listeners does not go together with --listen")
+		return nil
+	}
 	var all []*door
 	for _, t := range p.file.tables(e, "listeners") {
 		all = append(all, p.door(t, top, t))

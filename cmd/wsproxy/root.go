@@ -183,7 +183,7 @@ func (f *rootFlags) check() (keep int64, err error) {
 	if f.legs != "client" && f.legs != "both" {
 		return 0, usagef("--legs both", "--legs takes client or both, not %q", f.legs)
 	}
-	if f.record == "" && (f.force || f.append) {
+	if f.record == "" && (f.force || f.append) && !f.noRecord {
 		return 0, usagef("--record FILE --force", "--force and --append say what to do with the --record file")
 	}
 	return keep, nil
