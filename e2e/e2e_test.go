@@ -256,6 +256,8 @@ type line struct {
 	Code       int    `json:"code"`
 	Status     int    `json:"status"`
 	Path       string `json:"path"`
+	Target     string `json:"target"`
+	Listener   string `json:"listener"`
 	Extensions string `json:"extensions"`
 	Word       string `json:"word"`
 	Detail     string `json:"detail"`

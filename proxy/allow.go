@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,23 +23,15 @@ type Access struct {
 
 // admits says that a client may come.
 func (a *Access) admits(client net.Addr) bool {
-	if client.Network() == "unix" {
-		return true // whoever may open the socket's file
+	if len(a.Allow) == 0 || client.Network() == "unix" { // whoever may open the socket's file
+		return true
 	}
 	at, err := netip.ParseAddrPort(client.String())
 	if err != nil {
 		return false
 	}
 	ip := at.Addr().Unmap().WithZone("")
-	if ip.IsLoopback() || len(a.Allow) == 0 {
-		return true
-	}
-	for _, p := range a.Allow {
-		if p.Contains(ip) {
-			return true
-		}
-	}
-	return false
+	return ip.IsLoopback() || slices.ContainsFunc(a.Allow, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 // admitted closes a connection whose client may not come. That is counted, and said

@@ -154,9 +154,7 @@ func (c *conn) pick(h *inspect.Head) *branch {
 // settle waits for the first request and takes the connection to its target. What
 // came to nothing stands in the route.
 func (c *conn) settle() {
-	var raw []byte
-	var err error
-	apart(func() { raw, _, err = c.client.firstHead(c.config, recordHandshake) })
+	raw, _, err := c.client.firstHead(c.config, recordHandshake)
 	var long *inspect.HeadTooLong
 	switch {
 	case errors.As(err, &long):

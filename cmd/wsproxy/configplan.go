@@ -342,6 +342,8 @@ func (p *plan) door(t *table, tables ...*table) *door {
 		p.file.say(modeAt.at, "a forward proxy's clients name their servers: it has no target")
 	case mode == "forward":
 		d.flags.forward, _ = s.forward.forward() // it fails for nothing
+		f := &d.flags.secure
+		f.tls, f.cert, f.key = false, "", "" // of the top, for others
 	case targetAt == nil && d.targets == nil && t.get("target") == nil:
 		p.file.say(t.at, "neither target = \"ws://…\" nor mode = \"forward\" says what is behind the listener")
 	case mode == "bridge" && !p.bridges(d):
