@@ -139,16 +139,21 @@ func (b *branch) takes(h *inspect.Head, name string) bool {
 
 // pick answers the target that a request is for; nil if there is none.
 func (c *conn) pick(h *inspect.Head) *branch {
-	name := ""
-	if c.client.tls != nil {
-		name = c.client.tls.ConnectionState().ServerName
-	}
+	name := c.asked()
 	for i := range c.server.branches {
 		if b := &c.server.branches[i]; b.takes(h, name) {
 			return b
 		}
 	}
 	return nil
+}
+
+// asked is the name that the client's TLS asked for.
+func (c *conn) asked() string {
+	if c.client.tls == nil {
+		return ""
+	}
+	return c.client.tls.ConnectionState().ServerName
 }
 
 // settle waits for the first request and takes the connection to its target. What

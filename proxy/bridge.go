@@ -80,11 +80,11 @@ func (b *bridge) run() {
 	if b.config.Secure != nil && b.denied == nil {
 		b.secure()
 	}
-	b.carry()
+	b.join()
 }
 
-// carry is run behind TLS. It waits for both goroutines.
-func (b *bridge) carry() {
+// join is run behind TLS. It waits for both goroutines.
+func (b *bridge) join() {
 	ready := b.meet
 	if b.outward {
 		ready = b.call

@@ -109,7 +109,7 @@ func (c *conn) run() {
 	if c.routed && c.denied == nil && c.failure == nil {
 		c.settle()
 		if c.config.toStream() {
-			c.bridged().carry()
+			c.bridged().join()
 			return
 		}
 	}

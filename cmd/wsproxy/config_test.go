@@ -302,3 +302,28 @@ func TestConfigExit(t *testing.T) {
 		}
 	}
 }
+
+// FuzzConfig: whatever a file holds, each thing that is wrong with it stands in it.
+func FuzzConfig(f *testing.F) {
+	var b bytes.Buffer
+	printExample(&b, rootCmd())
+	f.Add(b.Bytes())
+	for _, seed := range []string{"a.b.c = 1\n[a.b]\n", "[[listeners]]\n[[listeners.targets]]\npath='/'\n", "listeners = [{target='ws://x'}, 1]", "targets = 1\n[run]\nto=''\n",
+		"target='''\nws://x'''\nheader=[[1],{a=1}]\n", "[listeners.targets]\nx=1", "listen=['']\ntarget='tcp://h:1'"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c := parseConfig("w.toml", text)
+		if len(c.bad) == 0 {
+			p := &plan{file: c, over: none()}
+			p.commands(rootCmd())
+			p.run()
+			p.loops(p.doors())
+		}
+		for _, m := range c.bad {
+			if m.at.line < 1 || m.at.column < 1 || m.at.line > bytes.Count(text, []byte("\n"))+1 || m.text == "" {
+				t.Errorf("%+v", m)
+			}
+		}
+	})
+}
