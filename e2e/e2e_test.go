@@ -257,6 +257,8 @@ type line struct {
 	Status     int    `json:"status"`
 	Path       string `json:"path"`
 	HTTP2      string `json:"http2"`
+	Target     string `json:"target"`
+	Listener   string `json:"listener"`
 	Extensions string `json:"extensions"`
 	Word       string `json:"word"`
 	Detail     string `json:"detail"`

@@ -80,6 +80,11 @@ func (b *bridge) run() {
 	if b.config.Secure != nil && b.denied == nil {
 		b.secure()
 	}
+	b.join()
+}
+
+// join is run behind TLS. It waits for both goroutines.
+func (b *bridge) join() {
 	ready := b.meet
 	if b.outward {
 		ready = b.call
@@ -112,8 +117,17 @@ func (b *bridge) stop(why string) {
 	if b.sessions.Load() > 0 && !b.isOver() {
 		_ = b.client.SetWriteDeadline(time.Now().Add(lingerTime / 10)) // a closed socket tells with the write
 		b.close(goingAway, why)
+		b.settled()
 	}
 	b.conn.stop(why)
+}
+
+// settled waits until whoever is writing has, or the deadline has come, and sends what
+// it left.
+func (b *bridge) settled() {
+	b.writing.Lock()
+	defer b.flush()
+	defer b.writing.Unlock()
 }
 
 // way is the direction of what comes in frames; the other is that of bytes.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"golang.org/x/net/http2"
@@ -82,9 +83,14 @@ func (s *Server) knownOld(d dialer) bool {
 // preface says that a request's head is the beginning of HTTP/2 (RFC 9113 section
 // 3.4), from a client that knows that it may begin so.
 func (c *conn) preface(raw []byte) bool {
-	return len(raw) < len(http2.ClientPreface) && string(raw) == http2.ClientPreface[:len(raw)] && c.config.HTTP != HTTP1 &&
-		c.config.Forward == nil && c.carrier == nil && c.upstream == nil
+	return strings.HasPrefix(string(raw), prefaceHead) && c.config.HTTP != HTTP1 && c.config.Forward == nil && c.carrier == nil && c.upstream == nil
 }
+
+// misplaced says that a request goes elsewhere than the connection.
+func (c *conn) misplaced(raw []byte) bool { return c.roams() && !c.belongs(raw) || c.preface(raw) }
+
+// prefaceHead is what looks like a request's head in the preface.
+const prefaceHead = "PRI * HTTP/2.0\r\n\r\n"
 
 // carry relays the streams of the client's HTTP/2 connection until that is over and
 // they are. It answers why it never carried one, if that is worth telling.

@@ -53,11 +53,13 @@ type conn struct {
 	downDone chan struct{}
 
 	// HTTP/2.
-	carrier *carrier // whose stream the client is; nil: a socket. Fixed
-	carries *h2.Conn // the client's, whose streams are relayed apart; guarded by mu
-	trunks  *trunks  // to servers, of a client that is no stream; owned by up
+	carrier    *carrier  // whose stream the client is; nil: a socket. Fixed
+	carries    *h2.Conn  // the client's, whose streams are relayed apart; guarded by mu
+	trunks     *trunks   // to servers, of a client that is no stream; owned by up
+	concealing concealer // owned by up
 
 	mu       sync.Mutex
+	bridge   *bridge     // that it has become; nil: none
 	changed  sync.Cond   // holding, queue or over
 	queue    []pending   // requests whose final answer has not come
 	holding  bool        // client bytes wait for the answer to an upgrade
@@ -115,14 +117,8 @@ func newConn(s *Server, client *socket, r route) *conn {
 // to another connection (handed).
 func (c *conn) run() {
 	defer c.cancel()
-	if c.config.Secure != nil && c.client.tls == nil && c.config.Forward == nil && c.denied == nil && c.carrier == nil {
-		c.secure()
-	}
-	if c.failure == nil && c.denied == nil && c.client.speaksHTTP2() {
-		if c.failure = c.carry(); c.failure == nil {
-			return
-		}
-		c.opaque = true
+	if c.ushered() {
+		return
 	}
 	if c.config.Tap != nil {
 		c.config.Tap.Open(c.clientInfo())
@@ -144,10 +140,32 @@ func (c *conn) run() {
 	c.trunks.close()
 	c.endRest()
 	c.leave()
-	if c.handed != nil && c.config.Forward == nil {
-		c.client.ahead = c.handed
+	if c.preface(c.handed) {
+		c.client.ahead, c.handed = c.handed, nil
 		c.carry() // what never was a stream has been told by h2
 	}
+}
+
+// ushered shakes hands with the client and finds its target, and says whether
+// somebody else has carried the connection to its end.
+func (c *conn) ushered() bool {
+	if c.config.Secure != nil && c.client.tls == nil && c.config.Forward == nil && c.denied == nil && c.failure == nil && c.carrier == nil {
+		c.secure()
+	}
+	if c.failure == nil && c.denied == nil && c.client.speaksHTTP2() {
+		if c.failure = c.carry(); c.failure == nil {
+			return true
+		}
+		c.opaque = true
+	}
+	if c.routed && c.denied == nil && c.failure == nil {
+		c.settle()
+		if c.config.toStream() {
+			c.bridged().join()
+			return true
+		}
+	}
+	return false
 }
 
 // begin does what comes before the client's bytes are relayed, and says whether
@@ -162,7 +180,7 @@ func (c *conn) begin() bool {
 		}
 		return false
 	case c.denied != nil:
-		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), c.client.ahead, marks{})
+		c.tapHead(time.Now(), c.client.ahead)
 		c.client.ahead = nil
 		c.refuse(c.denied.status, c.denied.phrase, c.denied.why)
 		return false

@@ -28,13 +28,15 @@ type dialer struct {
 	insecure bool
 	timeout  time.Duration
 	own      func(netip.AddrPort) bool // is one of our listeners
-	upstream Upstream                  // nil: there is no other proxy
-	cert     *tls.Certificate          // for servers that ask; nil: none
-	keyLog   io.Writer
+
+	ownSocket func(path string) bool // the same of a Unix socket
+	upstream  Upstream               // nil: there is no other proxy
+	cert      *tls.Certificate       // for servers that ask; nil: none
+	keyLog    io.Writer
 }
 
 func (s *Server) newDialer(c *Config) (dialer, error) {
-	d := dialer{name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout, own: s.listensOn, upstream: c.Upstream,
+	d := dialer{name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout, own: s.listensOn, ownSocket: s.listensAt, upstream: c.Upstream,
 		cert: c.ClientCert, keyLog: c.KeyLog}
 	if c.Unix != "" {
 		d.addr, d.unix = c.Unix, true

@@ -3,16 +3,13 @@ package proxy
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,10 +25,8 @@ type Forward struct {
 	// it TLS is not taken apart.
 	Leaf func(host string, mirror *x509.Certificate) (*tls.Certificate, error)
 
-	PassThrough []Pattern      // hosts whose traffic goes on untouched and unseen
-	Only        []Pattern      // if there are any: all other hosts' does
-	Allow       []netip.Prefix // clients that may come, beside this machine's own
-	Auth        string         // user:password that each client must know; empty: none
+	PassThrough []Pattern // hosts whose traffic goes on untouched and unseen
+	Only        []Pattern // if there are any: all other hosts' does
 }
 
 // Pattern names hosts: a name in which each * stands for anything, and perhaps a
@@ -83,46 +78,10 @@ func (f *Forward) passes(host, port string) (flag string) {
 	return ""
 }
 
-// admits says that a client may come.
-func (f *Forward) admits(client net.Addr) bool {
-	if client.Network() == "unix" {
-		return true // whoever may open the socket's file
-	}
-	a, err := netip.ParseAddrPort(client.String())
-	if err != nil {
-		return false
-	}
-	ip := a.Addr().Unmap().WithZone("")
-	if ip.IsLoopback() || len(f.Allow) == 0 {
-		return true
-	}
-	for _, p := range f.Allow {
-		if p.Contains(ip) {
-			return true
-		}
-	}
-	return false
-}
-
-// authorized says that a request carries the password (RFC 7617).
-func (f *Forward) authorized(h *inspect.Head) bool {
-	if f.Auth == "" {
-		return true
-	}
-	scheme, coded, _ := strings.Cut(h.Get("Proxy-Authorization"), " ")
-	given, err := base64.StdEncoding.DecodeString(strings.TrimSpace(coded))
-	return err == nil && strings.EqualFold(scheme, "Basic") && f.knows(given)
-}
-
-// knows compares a password in a time that tells nothing of it.
-func (f *Forward) knows(given []byte) bool {
-	a, b := sha256.Sum256(given), sha256.Sum256([]byte(f.Auth))
-	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
-}
-
-// edge is a connection of a forward proxy's client. Its first request says where
-// it goes: by CONNECT or SOCKS into a tunnel, which is one conn, or in
-// absolute-form, where each server makes another conn.
+// edge is a connection of a client that says where it goes. At a forward proxy it
+// says so by CONNECT or SOCKS, into a tunnel, which is one conn, or in
+// absolute-form, where each server makes another conn. At a reverse proxy with
+// several targets each of them does.
 type edge struct {
 	server *Server
 	ctx    context.Context
@@ -158,10 +117,10 @@ var errEnough = errors.New("the client ended")
 // next takes the client's next request where it wants to go; nil if it wants
 // nothing more.
 func (e *edge) next() *conn {
-	if at := e.client.RemoteAddr(); !e.server.config.Forward.admits(at) {
-		return e.fail("", inspect.Self, "", fmt.Sprintf("a client at %s is not allowed here; --allow %s lets it in", at, hostOnly(at.String())))
+	if e.server.config.Forward == nil {
+		return newConn(e.server, e.client, e.server.reverse())
 	}
-	raw, first, err := e.head()
+	raw, first, err := e.client.firstHead(&e.server.config, recordHandshake, socksVersion)
 	var long *inspect.HeadTooLong
 	switch {
 	case errors.Is(err, errEnough):
@@ -184,24 +143,24 @@ const (
 	socksVersion    = 5  // RFC 1928 section 3
 )
 
-// head waits for a request's head, or for a first byte that is no letter. What was
-// read stands in the client's socket for whoever reads it next.
-func (e *edge) head() (raw []byte, first byte, err error) {
-	in := newIntake(e.client)
+// firstHead waits for a request's head, or for a first byte that is one of others.
+// What was read stands in the socket for whoever reads it next.
+func (s *socket) firstHead(c *Config, others ...byte) (raw []byte, first byte, err error) {
+	in := newIntake(s)
 	defer in.release()
-	scan := inspect.HeadScanner{Limit: e.server.config.HeadLimit}
+	scan := inspect.HeadScanner{Limit: c.HeadLimit}
 	var all []byte
 	defer func() {
-		e.client.ahead = all
-		_ = e.client.SetReadDeadline(time.Time{}) // a closed socket tells with the read
+		s.ahead = all
+		_ = s.SetReadDeadline(time.Time{}) // a closed socket tells with the read
 	}()
 	for {
 		data, err := in.next()
 		if len(data) > 0 && all == nil {
-			_ = e.client.SetReadDeadline(time.Now().Add(e.server.config.HeadTimeout)) // as above
+			_ = s.SetReadDeadline(time.Now().Add(c.HeadTimeout)) // as above
 		}
 		all = append(all, data...)
-		if len(all) > 0 && (all[0] == recordHandshake || all[0] == socksVersion) {
+		if len(all) > 0 && slices.Contains(others, all[0]) {
 			return nil, all[0], nil
 		}
 		raw, _, tooLong := scan.Next(data)
@@ -225,9 +184,8 @@ func (e *edge) request(raw []byte) *conn {
 	if err != nil {
 		return e.deny(denial{status: 400, phrase: "Bad Request", why: err.Error()})
 	}
-	if !f.authorized(h) {
-		return e.deny(denial{status: 407, phrase: "Proxy Authentication Required", header: "Proxy-Authenticate: Basic realm=\"wsproxy\"\r\n",
-			why: "this proxy wants a user and a password (--auth): http://user:password@" + e.client.LocalAddr().String()})
+	if d := e.server.config.unauthorizedHere(h, e.client.LocalAddr()); d != nil {
+		return e.deny(*d)
 	}
 	if h.Method == "CONNECT" {
 		return e.connect(h)
@@ -265,6 +223,7 @@ func (e *edge) relay(c *conn) (goesOn bool) {
 	c.run()
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.client = c.client // perhaps inside TLS by now
 	c.count(&e.past)
 	e.conn = nil
 	e.client.ahead = c.handed
@@ -304,7 +263,7 @@ func (e *edge) stop(why string) {
 	c, client := e.conn, e.client
 	e.mu.Unlock()
 	if c != nil {
-		c.stop(why)
+		c.ender().stop(why)
 	}
 	e.cancel()
 	if c == nil || !c.isCarrier() { // which says a last word

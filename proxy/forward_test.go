@@ -409,7 +409,7 @@ func TestPatterns(t *testing.T) {
 }
 
 func TestAdmits(t *testing.T) {
-	f := &Forward{Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fe80::/16")}}
+	f := &Access{Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fe80::/16")}}
 	for addr, want := range map[string]bool{
 		"10.1.2.3:5": true, "[::ffff:10.1.2.3]:5": true, "[fe80::1%eth0]:5": true, "127.0.0.1:5": true, "[::1]:5": true,
 		"11.0.0.1:5": false, "[fe00::1]:5": false,
@@ -443,9 +443,9 @@ func TestForwardBadInput(t *testing.T) {
 		"garbage":             {"no http at all\r\n\r\n", "400", "Not an HTTP", nil},
 		"endless head":        {"GET http://a/ HTTP/1.1\r\nX: " + strings.Repeat("a", 3000), "431", "1024 bytes", func(c *Config) { c.HeadLimit = 1024 }},
 		"slow head":           {"GET http://a/ HTTP/1.1\r\n", "408", "did not end", func(c *Config) { c.HeadTimeout = 20 * time.Millisecond }},
-		"no password":         {"CONNECT " + closed + " HTTP/1.1\r\n\r\n", "407", "--auth", func(c *Config) { c.Forward.Auth = "me:pw" }},
-		"wrong password":      {"GET http://" + closed + "/ HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic " + basic("me:no") + "\r\n\r\n", "407", "--auth", func(c *Config) { c.Forward.Auth = "me:pw" }},
-		"right password":      {"GET http://" + closed + "/ HTTP/1.1\r\nHost: a\r\nProxy-Authorization: basic " + basic("me:pw") + "\r\n\r\n", "502", "refused", func(c *Config) { c.Forward.Auth = "me:pw" }},
+		"no password":         {"CONNECT " + closed + " HTTP/1.1\r\n\r\n", "407", "--auth", func(c *Config) { c.Auth = "me:pw" }},
+		"wrong password":      {"GET http://" + closed + "/ HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic " + basic("me:no") + "\r\n\r\n", "407", "--auth", func(c *Config) { c.Auth = "me:pw" }},
+		"right password":      {"GET http://" + closed + "/ HTTP/1.1\r\nHost: a\r\nProxy-Authorization: basic " + basic("me:pw") + "\r\n\r\n", "502", "refused", func(c *Config) { c.Auth = "me:pw" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			said := &lines{}
@@ -472,6 +472,7 @@ func TestForwardBadInput(t *testing.T) {
 				t.Errorf("%d lines are said: %s", n, said)
 			}
 			r.server.relays.Wait()
+			request = strings.NewReplacer("Basic "+basic("me:no"), "***** ********", "basic "+basic("me:pw"), "***** ********").Replace(request)
 			if up := string(r.heard.bytes[inspect.ClientLeg][inspect.ToServer]); up != request {
 				t.Errorf("the tap heard %q", up)
 			}
@@ -501,9 +502,9 @@ func TestForwardFailures(t *testing.T) {
 		"SOCKS type 9":     {"\x05\x01\x00\x05\x01\x00\x09\x7f\x00\x00\x01\x00\x01", "\x05\x00\x05\x08\x00\x01\x00\x00\x00\x00\x00\x00", "address of type 9", nil},
 		"SOCKS GSSAPI":     {"\x05\x01\x01", "\x05\xff", "no method without a password", nil},
 		"SOCKS half":       {"\x05\x01\x00\x05\x01", "\x05\x00", "in the middle of its request", nil},
-		"SOCKS, no auth":   {"\x05\x01\x00", "\x05\xff", "--auth", func(c *Config) { c.Forward.Auth = "me:pw" }},
-		"SOCKS wrong auth": {"\x05\x01\x02\x01\x02me\x02no", "\x05\x02\x01\x01", "wrong", func(c *Config) { c.Forward.Auth = "me:pw" }},
-		"SOCKS right auth": {"\x05\x01\x02\x01\x02me\x02pw\x05\x01\x00\x01\x7f\x00\x00\x01" + closedBytes, "\x05\x02\x01\x00\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00", "refused", func(c *Config) { c.Forward.Auth = "me:pw" }},
+		"SOCKS, no auth":   {"\x05\x01\x00", "\x05\xff", "--auth", func(c *Config) { c.Auth = "me:pw" }},
+		"SOCKS wrong auth": {"\x05\x01\x02\x01\x02me\x02no", "\x05\x02\x01\x01", "wrong", func(c *Config) { c.Auth = "me:pw" }},
+		"SOCKS right auth": {"\x05\x01\x02\x01\x02me\x02pw\x05\x01\x00\x01\x7f\x00\x00\x01" + closedBytes, "\x05\x02\x01\x00\x05\x05\x00\x01\x00\x00\x00\x00\x00\x00", "refused", func(c *Config) { c.Auth = "me:pw" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			said := &lines{}

@@ -71,6 +71,10 @@ func (b *bridge) unwelcome(h *inspect.Head) (status int, phrase, why string) {
 			return 403, "Forbidden", fmt.Sprintf("a page of %s may not use this bridge; start wsproxy with --allow-host %s if it should", inspect.Visible([]byte(origin), 200), inspect.Visible([]byte(hostOnly(u.Host)), 200))
 		}
 	}
+	if d := b.config.unauthorized(h); d != nil {
+		b.denied = d
+		return d.status, d.phrase, d.why
+	}
 	switch {
 	case !h.IsUpgrade():
 		return 426, "Upgrade Required", fmt.Sprintf("this is a bridge from WebSocket to %s, and takes WebSocket clients only", b.config.Target)
@@ -259,6 +263,10 @@ func (b *bridge) noHead(d inspect.Dir, status int, phrase, why string) {
 
 // tapHead tells a head on the WebSocket's leg.
 func (b *bridge) tapHead(d inspect.Dir, now time.Time, raw []byte) {
+	if d == inspect.ToServer {
+		b.conn.tapHead(now, raw)
+		return
+	}
 	b.tap(inspect.ClientLeg, d, now, raw, marks{})
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // Hosts are names, beside loopback's and a listener's own address, that requests
-// may be for; "*" stands for all. A page in a browser may send requests here
+// may be for; a * stands for anything. A page in a browser may send requests here
 // under a name that it made resolve to us, so what is for another is refused.
 type Hosts []string
 
@@ -40,7 +40,7 @@ func (a Hosts) ours(host string, local net.Addr) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(a, func(name string) bool { return name == "*" || hostOnly(name) == host })
+	return slices.ContainsFunc(a, func(name string) bool { return glob(hostOnly(name), host) })
 }
 
 // hostOnly is the host of host or host:port in lower case, without brackets and

@@ -17,8 +17,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -30,6 +28,11 @@ type Config struct {
 	ConnectTo string   // host:port to dial instead of the target's
 	Unix      string   // path of the socket to dial instead, if the target is behind one; with a target of unix:// a bridge
 	Header    []inspect.HeaderField
+
+	Routes []Route // several targets in place of one, chosen for each request; then Target is nil
+	strip  string  // what a request's path begins with and the target's does not
+
+	Access // who may come
 
 	FromTCP bool // clients speak no WebSocket: their bytes go to the target in messages
 
@@ -66,26 +69,19 @@ type Stats struct {
 	Open     int      // connections that are open
 	Total    int      // connections that were accepted
 	Sessions int      // upgrades that the server agreed to
+	Denied   int      // clients that were not let in for their address
 	Bytes    [2]int64 // relayed, by inspect.Dir
 }
 
-// Server is a reverse proxy for one target, or a forward proxy. Its goroutines are the callers of
+// Server is a reverse proxy for one target or several, or a forward proxy. Its goroutines are the callers of
 // Serve and two for each connection; Shutdown waits for all of them.
 type Server struct {
-	config Config
-	dial   dialer
+	*house // shared with the servers beside it
 
-	mu        sync.Mutex
-	listeners map[net.Listener]bool
-	conns     map[relay]bool
-	stats     Stats // of connections that have ended
-	closing   bool
-	full      bool // the last connection was one too many
-	relays    sync.WaitGroup
-	said      map[string]bool // what is said once
-	old       map[string]bool // addresses of servers that were offered HTTP/2 and have none
-	ungated   atomic.Bool     // nothing is held any more
-
+	// Fixed after New.
+	config    Config
+	dial      dialer
+	branches  []branch   // in the order in which they are tried
 	exchanger *exchanger // nil: a reverse proxy
 }
 
@@ -101,7 +97,11 @@ type relay interface {
 
 // New checks a Config. Nothing runs before Serve.
 func New(c Config) (*Server, error) {
-	if c.Forward == nil && (c.Target == nil || c.Target.Hostname() == "" && c.Unix == "") {
+	return newServer(c, &house{listeners: map[net.Listener]bool{}, conns: map[relay]bool{}, said: map[string]bool{}, old: map[string]bool{}})
+}
+
+func newServer(c Config, h *house) (*Server, error) {
+	if c.Forward == nil && len(c.Routes) == 0 && (c.Target == nil || c.Target.Hostname() == "" && c.Unix == "") {
 		return nil, errors.New("a target with a host is needed")
 	}
 	if c.ConnectTo != "" {
@@ -121,10 +121,14 @@ func New(c Config) (*Server, error) {
 	if c.Logf == nil {
 		c.Logf = func(string, ...any) {}
 	}
-	s := &Server{config: c, listeners: map[net.Listener]bool{}, conns: map[relay]bool{}, said: map[string]bool{}, old: map[string]bool{}}
+	s := &Server{house: h, config: c}
 	if c.Forward != nil {
 		s.exchanger = newExchanger(s)
+		h.exchangers = append(h.exchangers, s.exchanger)
 		return s, nil
+	}
+	if len(c.Routes) > 0 {
+		return s, s.prepare()
 	}
 	var err error
 	s.dial, err = s.newDialer(&s.config)
@@ -168,9 +172,12 @@ func (s *Server) isClosing() bool {
 }
 
 func (s *Server) accepted(nc net.Conn) {
+	if !s.admitted(nc) {
+		return
+	}
 	var c relay
 	switch {
-	case s.config.Forward != nil:
+	case s.config.Forward != nil, len(s.branches) > 0:
 		c = newEdge(s, nc)
 	case s.config.FromTCP || s.config.toStream():
 		c = s.bridge(nc)
@@ -297,7 +304,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.stop("wsproxy is shutting down")
 	}
 	<-done
-	s.exchanger.close()
+	for _, x := range s.exchangers {
+		x.close()
+	}
 	return errors.Join(errs...)
 }
 

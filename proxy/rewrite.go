@@ -67,15 +67,20 @@ func (r *rewriting) requestLine(line []byte, h *inspect.Head) {
 		return
 	}
 	prefix := strings.TrimSuffix(r.config.Target.EscapedPath(), "/")
-	if prefix == "" || !strings.HasPrefix(h.Target, "/") {
+	strip := r.config.stripped(h.Target)
+	if prefix == "" && strip == "" || !strings.HasPrefix(h.Target, "/") {
 		r.out = append(r.out, line...)
 		return
 	}
 	at := bytes.Index(line, []byte(h.Target))
 	r.out = append(append(r.out, line[:at]...), prefix...)
-	rest := line[at:]
-	if path, _, _ := strings.Cut(h.Target, "?"); path == "/" {
+	rest := line[at+len(strip):]
+	path, _, _ := strings.Cut(h.Target[len(strip):], "?")
+	switch {
+	case path == "/" && prefix != "":
 		rest = rest[1:] // "/" asks for the target itself
+	case path == "" && prefix == "":
+		r.out = append(r.out, '/')
 	}
 	r.out = append(r.out, rest...)
 }
@@ -106,7 +111,7 @@ func (r *rewriting) field(line []byte) {
 		return
 	}
 	key := strings.ToLower(string(bytes.TrimSpace(name)))
-	if r.config.absolute && strings.HasPrefix(key, "proxy-") {
+	if r.config.absolute && strings.HasPrefix(key, "proxy-") || r.config.asks() && key == "authorization" {
 		return // it is for wsproxy
 	}
 	now, change := r.value(key, string(bytes.TrimSpace(value)))

@@ -15,6 +15,7 @@ type route struct {
 	mode   string
 	via    string // the CONNECT or SOCKS request in whose tunnel it is; empty: none
 
+	routed   bool // each request may be for another of the listener's targets
 	absolute bool // requests name their server (RFC 9112 section 3.2.2); only those for the target are served here
 	inside   bool // they are answered in this process, by goproxy, which dials
 	tunnel   bool // what is not HTTP goes on as it is
@@ -46,9 +47,9 @@ type failure struct {
 	text, why string      // what the system said; a sentence
 }
 
-// reverse is the one route of a reverse proxy.
+// reverse is the one route of a reverse proxy, or what all its routes begin with.
 func (s *Server) reverse() route {
-	return route{config: &s.config, dialer: s.dial, mode: "reverse"}
+	return route{config: &s.config, dialer: s.dial, mode: "reverse", routed: len(s.branches) > 0}
 }
 
 // forward is the route to a server that a client names. The client's head is the
@@ -88,8 +89,12 @@ func (c *conn) belongs(raw []byte) bool {
 	if err != nil {
 		return true // it is refused here
 	}
+	if c.routed {
+		w := c.pick(h)
+		return w != nil && w.config == c.config
+	}
 	u := absoluteTarget(h)
-	return u != nil && *u == *c.config.Target && h.Upgrading() != c.inside && c.config.Forward.authorized(h)
+	return u != nil && *u == *c.config.Target && h.Upgrading() != c.inside && c.config.authorized(h)
 }
 
 // handOver ends the connection, but for the client's socket, once its requests
@@ -102,17 +107,17 @@ func (c *conn) handOver(raw, rest []byte) {
 		return
 	}
 	c.handed = append(append([]byte{}, raw...), rest...)
-	if c.why = "the client's next request went to another server"; !c.absolute {
+	if c.why = "the client's next request went to another server"; c.preface(raw) {
 		c.why = "the client speaks HTTP/2, and its streams follow apart"
 	}
 	c.over.Store(true)
 }
 
-// tellPartial tells what has come of a head that will not be whole. In
-// absolute-form only a whole one is told, where it belongs.
+// tellPartial tells what has come of a head that will not be whole. Where requests
+// choose their server only a whole one is told, where it belongs.
 func (c *conn) tellPartial() {
-	if c.absolute && c.req.phase == inHead {
-		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), c.req.head.Partial(), marks{})
+	if c.roams() && c.req.phase == inHead {
+		c.tapHead(time.Now(), c.req.head.Partial())
 		c.req.head.Reset()
 	}
 }

@@ -336,7 +336,7 @@ func (e *edge) socksRequest() (*tunnel, error) {
 	_ = e.client.SetReadDeadline(time.Now().Add(e.server.config.HeadTimeout)) // a closed socket tells with the read
 	in := &reader{e.client}
 	methods := in.take(int(in.take(2)[1]))
-	auth := e.server.config.Forward.Auth != ""
+	auth := e.server.config.Auth != ""
 	wanted := byte(socksNoAuth)
 	if auth {
 		wanted = socksPassword
@@ -352,7 +352,7 @@ func (e *edge) socksRequest() (*tunnel, error) {
 	if auth {
 		user := in.take(int(in.take(2)[1]))
 		password := in.take(int(in.take(1)[0]))
-		if !e.server.config.Forward.knows(slices.Concat(user, []byte(":"), password)) {
+		if !e.server.config.knows(slices.Concat(user, []byte(":"), password)) {
 			in.answer(passwordVersion, 1)
 			return nil, errors.New("its user or password is wrong (--auth)")
 		}

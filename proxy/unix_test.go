@@ -147,3 +147,32 @@ func TestUnixServerGone(t *testing.T) {
 		t.Errorf("%q, %v", answer, err)
 	}
 }
+
+// A target that is a Unix socket of our own is a loop too.
+func TestUnixLoop(t *testing.T) {
+	u := newUnixRig(t, "ws://localhost", nil)
+	s, err := u.rig.server.Beside(Config{Unix: u.path, Target: &url.URL{Scheme: "ws", Host: "localhost"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.send(u.bounded(client), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	_ = client.(*net.TCPConn).CloseWrite()
+	page, err := io.ReadAll(client)
+	if err != nil || !strings.Contains(string(page), u.path+" is wsproxy itself") {
+		t.Errorf("answer %q, %v", page, err)
+	}
+	_ = l.Close()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}

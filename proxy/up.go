@@ -94,7 +94,9 @@ func (c *conn) moveUp(now time.Time, data, held []byte) []byte {
 		}
 		return c.feedUp(now, data, held)
 	}
-	c.tap(inspect.ClientLeg, inspect.ToServer, now, data, marks{})
+	if !c.discreet() { // else when it is known what they are
+		c.tap(inspect.ClientLeg, inspect.ToServer, now, data, marks{})
+	}
 	held = append(held, data...)
 	if len(held) >= heldLimit {
 		c.awaitAnswer()
@@ -126,14 +128,22 @@ func (c *conn) unhold(held []byte) []byte {
 	if len(held) == 0 {
 		return nil
 	}
-	// Held bytes were told when they were read; only their way on is left.
 	return c.feedHeld(held)
 }
 
+// feedHeld passes on what was held. It was told when it was read, or is told now.
 func (c *conn) feedHeld(held []byte) []byte {
+	var at marks
+	asks := false
 	if c.req.phase == inSession {
-		asks := c.asks(inspect.ToServer)
-		if frames(&c.scan[inspect.ToServer], held); asks {
+		asks = c.asks(inspect.ToServer)
+		at = frames(&c.scan[inspect.ToServer], held)
+	}
+	if c.req.phase != inHead && c.discreet() {
+		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), held, at)
+	}
+	if c.req.phase == inSession {
+		if asks {
 			c.ask(inspect.ToServer, held)
 			return nil
 		}
@@ -143,7 +153,7 @@ func (c *conn) feedHeld(held []byte) []byte {
 		c.writeUp(held)
 		return nil
 	}
-	return c.requests(time.Now(), held, false)
+	return c.requests(time.Now(), held, c.discreet())
 }
 
 // feedUp tells and passes on bytes that nothing holds back.
@@ -177,6 +187,11 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 			c.tap(inspect.ClientLeg, inspect.ToServer, now, p, marks{})
 		}
 	}
+	tellHead := func(p []byte) {
+		if told {
+			c.tapHead(now, p)
+		}
+	}
 	for len(data) > 0 && !c.isOver() {
 		if c.req.phase == inOther {
 			tell(data)
@@ -207,24 +222,26 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 		raw, rest, err := c.req.head.Next(data)
 		piece := data[:len(data)-len(rest)]
 		data = rest
-		if c.absolute { // only a whole head says whether it belongs here
+		if c.roams() { // only a whole head says whether it belongs here
 			piece = raw
 		}
 		if raw == nil {
-			tell(piece)
+			tellHead(piece)
 			if err != nil {
 				c.tellPartial()
 				c.refuse(431, "Request Header Fields Too Large", fmt.Sprintf("the request's head is longer than %d bytes", c.config.HeadLimit))
 			}
 			return nil
 		}
-		if c.absolute && !c.belongs(raw) || c.preface(raw) {
+		if c.misplaced(raw) {
 			c.handOver(raw, data)
 			return nil
 		}
-		if c.request(raw, func() { tell(piece) }) {
+		if c.request(raw, func() { tellHead(piece) }) {
 			if len(data) > 0 {
-				tell(data)
+				if !c.discreet() {
+					tell(data)
+				}
 				held = append(held, data...)
 			}
 			return held
@@ -280,6 +297,11 @@ func (c *conn) request(raw []byte, tell func()) (hold bool) {
 	}
 	if name := c.config.AllowHost.Foreign(h, c.local); name != "" {
 		c.refuse(421, "Misdirected Request", fmt.Sprintf("wsproxy stands in front of %s and does not answer for the host %q; start it with --allow-host %s if it should", c.config.Target, name, name))
+		return false
+	}
+	if d := c.config.unauthorized(h); d != nil {
+		c.denied = d
+		c.refuse(d.status, d.phrase, d.why)
 		return false
 	}
 	if h.Method == "CONNECT" && !c.tunnel { // inside a tunnel it asks the proxy at its end
@@ -410,6 +432,9 @@ func (c *conn) clientEnded(err error, held []byte) {
 	}
 	how, text := c.client.ending(err)
 	c.tellPartial()
+	if how != inspect.Fin && c.discreet() {
+		c.tapHead(time.Now(), held) // no answer will say what it was
+	}
 	if c.wary() {
 		c.fail(c.untrusted(c.shownName(), "it left right behind the handshake"))
 	}
@@ -475,7 +500,7 @@ func (c *conn) linger() {
 	buf := make([]byte, 4096)
 	for range 64 {
 		n, err := c.client.Read(buf)
-		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), buf[:n], marks{})
+		c.tapHead(time.Now(), buf[:n])
 		late := errors.Is(err, os.ErrDeadlineExceeded)
 		if err == nil || late && c.awake() {
 			continue

@@ -45,6 +45,9 @@ func (e *refusedError) Error() string { return e.text }
 // reach connects to the server, through another proxy where there is one.
 func (d dialer) reach(ctx context.Context, r *dialled) (*socket, error) {
 	if d.unix {
+		if d.ownSocket(d.addr) {
+			return nil, errLoop
+		}
 		nc, err := new(net.Dialer).DialContext(ctx, "unix", d.addr)
 		if err != nil {
 			return nil, err
@@ -141,7 +144,12 @@ func (d dialer) tunnel(s *socket, via *url.URL) error {
 		return &refusedError{fmt.Sprintf("its answer to CONNECT cannot be read: %s", innermost(err))}
 	}
 	if answer.StatusCode/100 != 2 {
-		return &refusedError{fmt.Sprintf("it refuses CONNECT %s: %s", d.addr, answer.Status)}
+		text := fmt.Sprintf("it refuses CONNECT %s: %s", d.addr, answer.Status)
+		if answer.StatusCode == http.StatusProxyAuthRequired {
+			text += map[bool]string{true: " (it wants a user and a password: --upstream-proxy http://user:password@…)",
+				false: " (its user or password is wrong)"}[via.User == nil]
+		}
+		return &refusedError{text}
 	}
 	s.ahead, err = in.Peek(in.Buffered())
 	return err

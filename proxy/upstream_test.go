@@ -24,7 +24,7 @@ func TestUpstream(t *testing.T) {
 			scheme, secret, _ := strings.Cut(scheme, " ")
 			other := newForwardRig(t, func(c *Config) {
 				if secret != "" {
-					c.Forward.Auth = "me:p w"
+					c.Auth = "me:p w"
 				}
 			})
 			via := &url.URL{Scheme: scheme, Host: other.addr}
@@ -170,15 +170,19 @@ func TestUpstreamOverTLS(t *testing.T) {
 // What is wrong with another proxy is told, and that it is not the server.
 func TestUpstreamAnswers(t *testing.T) {
 	for name, c := range map[string]struct{ scheme, answer, says string }{
-		"refuses":      {"http", "HTTP/1.1 407 Who Are You\r\nContent-Length: 0\r\n\r\n", "it refuses CONNECT example.test:80: 407 Who Are You"},
-		"no HTTP":      {"http", "220 mail\r\n", "its answer to CONNECT cannot be read"},
-		"endless head": {"http", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 70_000), "its answer to CONNECT cannot be read"},
-		"silent":       {"http", "", "did not answer within 200ms"},
-		"no SOCKS":     {"socks5", "HTTP/1.1 400 Bad\r\n\r\n", "it refuses example.test:80"},
+		"refuses":        {"http", "HTTP/1.1 407 Who Are You\r\nContent-Length: 0\r\n\r\n", "it refuses CONNECT example.test:80: 407 Who Are You (it wants a user and a password: --upstream-proxy http://user:password@…)"},
+		"wrong password": {"http", "HTTP/1.1 407 Who Are You\r\nContent-Length: 0\r\n\r\n", "it refuses CONNECT example.test:80: 407 Who Are You (its user or password is wrong)"},
+		"no HTTP":        {"http", "220 mail\r\n", "its answer to CONNECT cannot be read"},
+		"endless head":   {"http", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 70_000), "its answer to CONNECT cannot be read"},
+		"silent":         {"http", "", "did not answer within 200ms"},
+		"no SOCKS":       {"socks5", "HTTP/1.1 400 Bad\r\n\r\n", "it refuses example.test:80"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			said := &lines{}
 			via := &url.URL{Scheme: c.scheme, Host: scripted(t, c.answer)}
+			if name == "wrong password" {
+				via.User = url.UserPassword("me", "pw")
+			}
 			r := newForwardRig(t, func(config *Config) {
 				config.Logf, config.DialTimeout = said.logf, 200*time.Millisecond
 				config.Upstream = func(*url.URL) (*url.URL, error) { return via, nil }

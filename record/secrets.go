@@ -72,8 +72,12 @@ func (s *secrets) found(what string) {
 }
 
 // blank writes over a value. Line ends stay, and the white space behind one that
-// makes a folded line, so that a head is framed as before.
+// makes a folded line, so that a head is framed as before. A value that was written
+// over before, as the proxy does with its own password, is none.
 func (s *secrets) blank(what string, b []byte) {
+	if len(bytes.Trim(b, "* \t\r\n")) == 0 {
+		return
+	}
 	for i, c := range b {
 		fold := i > 0 && b[i-1] == '\n' && (c == ' ' || c == '\t')
 		if c == '\r' || c == '\n' || fold {

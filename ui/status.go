@@ -28,6 +28,7 @@ type shown struct {
 	rates     string
 	recording string
 	size      string
+	exposed   string
 	warnings  []string
 	gate      *Gate
 	held      string // how much is held, and for how long
@@ -36,7 +37,7 @@ type shown struct {
 func (s *status) update(now time.Time, st Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := shown{rates: s.meter.add(now, st.Bytes), recording: visible(filepath.Base(st.Recording)), size: bytesOf(st.RecordingBytes),
+	next := shown{rates: s.meter.add(now, st.Bytes), recording: visible(filepath.Base(st.Recording)), size: bytesOf(st.RecordingBytes), exposed: visible(st.Exposed),
 		gate: st.Gate, held: st.Gate.words(now)}
 	if st.Recording == "" {
 		next.recording, next.size = "", ""
@@ -44,8 +45,8 @@ func (s *status) update(now time.Time, st Status) {
 	for _, w := range st.Warnings {
 		next.warnings = append(next.warnings, visible(w))
 	}
-	if next.rates != s.now.rates || next.recording != s.now.recording || next.size != s.now.size || !slices.Equal(next.warnings, s.now.warnings) ||
-		next.held != s.now.held || !reflect.DeepEqual(next.gate, s.now.gate) {
+	if next.rates != s.now.rates || next.recording != s.now.recording || next.size != s.now.size || next.exposed != s.now.exposed ||
+		!slices.Equal(next.warnings, s.now.warnings) || next.held != s.now.held || !reflect.DeepEqual(next.gate, s.now.gate) {
 		s.now = next
 		s.changed.Store(true)
 	}
@@ -124,6 +125,13 @@ func (v *view) drawTop(screen tcell.Screen, r rect, st *shown) {
 	}
 	counts := fmt.Sprintf("%d open · %d ended", len(v.sessions.open), v.sessions.ended)
 	parts := [][]span{{{counts, strong}}}
+	if st.exposed != "" {
+		text := "open to others"
+		if r.w >= wide {
+			text = st.exposed
+		}
+		parts = [][]span{{{text, bad}}, {{counts, strong}}}
+	}
 	if st.held != "" {
 		parts = append(parts, []span{{"‖ " + st.held, odd}})
 	}

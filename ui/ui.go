@@ -72,6 +72,7 @@ type Status struct {
 	Recording      string   // the file's name; empty: nothing is recorded
 	RecordingBytes int64
 	Gate           *Gate    // nil: nothing can be held
+	Exposed        string   // how other machines can reach the proxy; empty: they cannot
 	Warnings       []string // what the user must not miss: "--insecure", "recording waits for the disk"
 }
 

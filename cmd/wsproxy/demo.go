@@ -59,6 +59,7 @@ func runDemo(cmd *cobra.Command, f rootFlags) (err error) {
 		return failf("", "the demo's server cannot listen: %v", cause(err))
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
+	f.private = true
 	p, err := startProxy(cmd, f, &url.URL{Scheme: "ws", Host: server.Addr})
 	if err != nil {
 		return err

@@ -2,10 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
-	"net/netip"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/wsproxy/wsproxy/proxy"
@@ -14,16 +10,13 @@ import (
 
 // forwardFlags are those that every forward proxy has, beside a run's.
 type forwardFlags struct {
-	passThrough, only, allow []string
-	auth                     string
+	passThrough, only []string
 }
 
 func (f *forwardFlags) register(cmd *cobra.Command) {
 	s := cmd.Flags()
 	s.StringArrayVar(&f.passThrough, "pass-through", nil, "leave hosts of this `pattern` alone: neither looked at nor recorded, repeatable ('*.bank.example')")
 	s.StringArrayVar(&f.only, "only", nil, "look at hosts of this `pattern` only, repeatable")
-	s.StringArrayVar(&f.allow, "allow", nil, "let clients of this `address` or network come too, repeatable (192.168.1.0/24)")
-	s.StringVar(&f.auth, "auth", "", "ask each client for this `user:password`")
 }
 
 func forwardCmd() *cobra.Command {
@@ -64,30 +57,22 @@ trust (wsproxy ca). What speaks neither goes on as it is.`,
 	run.registerRun(cmd)
 	run.registerRequests(cmd)
 	f.register(cmd)
-	cmd.Flags().StringArrayVar(&run.socks, "socks", nil, "`host:port` to take SOCKS5 clients on, repeatable")
+	run.registerSOCKS(cmd)
 	return cmd
+}
+
+func (f *rootFlags) registerSOCKS(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.socks, "socks", nil, "`host:port` to take SOCKS5 clients on, repeatable")
 }
 
 // forward reads the flags.
 func (f *forwardFlags) forward() (*proxy.Forward, error) {
-	to := &proxy.Forward{Auth: f.auth}
-	if f.auth != "" {
-		if user, password, ok := strings.Cut(f.auth, ":"); !ok || user == "" || password == "" {
-			return nil, usagef("--auth user:password", "--auth takes user:password")
-		}
-	}
+	to := &proxy.Forward{}
 	for _, p := range f.passThrough {
 		to.PassThrough = append(to.PassThrough, proxy.Pattern(p))
 	}
 	for _, p := range f.only {
 		to.Only = append(to.Only, proxy.Pattern(p))
-	}
-	for _, a := range f.allow {
-		p, err := parsePrefix(a)
-		if err != nil {
-			return nil, usagef("--allow 192.168.1.0/24", "--allow %q is neither an address nor a network", a)
-		}
-		to.Allow = append(to.Allow, p)
 	}
 	return to, nil
 }
@@ -103,52 +88,4 @@ func openCA() (*ca.Authority, error) {
 		return nil, failf("WSPROXY_CA_DIR names another folder", "the certificate authority cannot be used: %v", err)
 	}
 	return a, nil
-}
-
-// parsePrefix reads an address or a network.
-func parsePrefix(s string) (netip.Prefix, error) {
-	if ip, err := netip.ParseAddr(s); err == nil {
-		return netip.PrefixFrom(ip, ip.BitLen()), nil
-	}
-	return netip.ParsePrefix(s)
-}
-
-// open opens the listeners. A forward proxy that other machines can reach is a
-// hole in the network, so it wants to be told whom to let in.
-func (f *rootFlags) open() ([]net.Listener, error) {
-	all, err := listenOn(f.listen)
-	if err != nil || f.forward == nil {
-		return all, err
-	}
-	if len(f.socks) > 0 {
-		more, err := listenOn(f.socks)
-		if err != nil {
-			closeAll(all)
-			return nil, err
-		}
-		all = append(all, more...)
-	}
-	for _, l := range all {
-		if !loopback(l.Addr()) && len(f.forward.Allow) == 0 && f.forward.Auth == "" {
-			closeAll(all)
-			return nil, usagef("--allow 192.168.1.0/24 lets a network in, --auth user:password whoever knows it",
-				"other machines could use the proxy at %s, and so reach what only this machine should", l.Addr())
-		}
-	}
-	return all, nil
-}
-
-// takesSOCKS says that a listener is one of --socks.
-func (p *proxying) takesSOCKS(l net.Listener) bool {
-	return slices.Index(p.listeners, l) >= len(p.listeners)-len(p.flags.socks)
-}
-
-// exposed warns of a forward proxy that other machines can use.
-func (p *proxying) exposed() (warnings []string) {
-	for _, l := range p.listeners {
-		if p.flags.forward != nil && !loopback(l.Addr()) {
-			warnings = append(warnings, "other machines can use the proxy at "+l.Addr().String())
-		}
-	}
-	return warnings
 }

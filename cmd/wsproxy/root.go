@@ -47,8 +47,11 @@ type rootFlags struct {
 	http      string
 	redact    bool
 	secure    secureFlags
+	access    accessFlags
+	config    string // a file that names listeners
 
 	forward *proxy.Forward // nil: a reverse proxy
+	private bool           // never for other machines
 	socks   []string       // more listeners of a forward proxy
 }
 
@@ -78,7 +81,7 @@ func (o *outputFlags) register(cmd *cobra.Command) {
 func rootCmd() *cobra.Command {
 	var f rootFlags
 	cmd := &cobra.Command{
-		Use:   "wsproxy [flags] TARGET",
+		Use:   "wsproxy [flags] TARGET…",
 		Short: "A man-in-the-middle debugging proxy for WebSockets",
 		Long: `wsproxy listens, passes every byte between clients and TARGET on unchanged, and
 shows each frame. TARGET is the server's URL: ws, wss, http or https. What passed
@@ -87,28 +90,39 @@ is recorded as pcapng, which Wireshark opens and wsproxy show reads.
 A TARGET of tcp:// makes a bridge: clients speak WebSocket, the server gets the
 bytes in their messages. With --listen tcp:// it is the other way round. unix:/path
 is a bridge too, and ws+unix:/path a server of WebSockets, behind a Unix socket; both
-can be listened on.`,
+can be listened on.
+
+Several targets: /path=URL, host=URL or host/path=URL take the requests for that path
+and what is below it, or that host; a bare URL takes all others. -c FILE names several
+listeners too (wsproxy config example).`,
 		Example: `  wsproxy ws://localhost:3000
   wsproxy --listen 127.0.0.1:9001 --plain --record a.pcapng ws://127.0.0.1:9000
   wsproxy --header 'Authorization: Bearer x' wss://api.example.com/v1
+  wsproxy /api=http://localhost:4000 /vnc=tcp://localhost:5900 ws://localhost:3000
   wsproxy tcp://localhost:5900
   wsproxy --listen tcp://127.0.0.1:5900 wss://vnc.example.com/websockify`,
 		Args:          cobra.ArbitraryArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			switch len(args) {
-			case 0:
-				if cmd.Flags().NFlag() > 0 {
-					return usagef("wsproxy ws://localhost:3000", "no TARGET is given")
-				}
-				_, err := io.WriteString(cmd.OutOrStdout(), shortHelp)
-				return err
-			case 1:
-				return runReverse(cmd, f, args[0])
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.HasParent() {
+				return applyConfig(cmd)
 			}
-			return usagef("put --listen and the other flags before or behind one URL", "one TARGET is needed, not %d: %s", len(args), strings.Join(args, " "))
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.config != "" {
+				return runConfig(cmd, f, args)
+			}
+			if len(args) > 0 {
+				return runReverse(cmd, f, args)
+			}
+			if cmd.Flags().NFlag() > 0 {
+				return usagef("wsproxy ws://localhost:3000", "no TARGET is given")
+			}
+			_, err := io.WriteString(cmd.OutOrStdout(), shortHelp)
+			return err
 		},
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -117,7 +131,7 @@ can be listened on.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), exportCmd(), explainCmd(), demoCmd(), caCmd(), versionCmd(), screenCmd(), filterHelp(), keysCmd())
+	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), exportCmd(), explainCmd(), demoCmd(), caCmd(), configCmd(), versionCmd(), screenCmd(), filterHelp(), keysCmd())
 	return cmd
 }
 
@@ -135,7 +149,10 @@ func (f *rootFlags) register(cmd *cobra.Command) {
 // registerRequests registers what concerns each request, whoever it is for.
 func (f *rootFlags) registerRequests(cmd *cobra.Command) {
 	f.secure.registerTLS(cmd)
+	f.access.register(cmd)
 	s := cmd.Flags()
+	s.StringVarP(&f.config, "config", "c", "", "take flags, and where there is no TARGET listeners and targets, from this TOML `FILE`; flags on the command line win (wsproxy config example)")
+	_ = cmd.MarkFlagFilename("config", "toml") // fails only for an unknown flag
 	s.StringArrayVar(&f.header, "header", nil, "add or replace a request header, `'Name: value'`, repeatable")
 	s.BoolVar(&f.insecure, "insecure", false, "do not verify servers' certificates")
 	s.StringVar(&f.http, "http", "auto", "`version` of HTTP to speak: auto (HTTP/2 with clients that want it, and for those with servers that have it), 1.1 (nothing else), 2 (with servers, whatever the client speaks)")
@@ -170,27 +187,32 @@ func (f *rootFlags) version() (proxy.HTTP, error) {
 }
 
 // check reads the flags that are texts with a grammar.
-func (f *rootFlags) check() (keep int64, headers []inspect.HeaderField, err error) {
+func (f *rootFlags) check() (keep int64, err error) {
 	if keep, err = parseSize(f.keep); err != nil {
-		return 0, nil, usagef("--keep 256MiB", "--keep: %v", err)
+		return 0, usagef("--keep 256MiB", "--keep: %v", err)
 	}
 	if keep < record.MinKeep {
-		return 0, nil, usagef("--keep 256MiB", "--keep is 4MiB at least, not %s", f.keep)
+		return 0, usagef("--keep 256MiB", "--keep is 4MiB at least, not %s", f.keep)
 	}
 	if f.legs != "client" && f.legs != "both" {
-		return 0, nil, usagef("--legs both", "--legs takes client or both, not %q", f.legs)
+		return 0, usagef("--legs both", "--legs takes client or both, not %q", f.legs)
 	}
-	if f.record == "" && (f.force || f.append) {
-		return 0, nil, usagef("--record FILE --force", "--force and --append say what to do with the --record file")
+	if f.record == "" && (f.force || f.append) && !f.noRecord {
+		return 0, usagef("--record FILE --force", "--force and --append say what to do with the --record file")
 	}
+	return keep, nil
+}
+
+// headers reads --header.
+func (f *rootFlags) headers() (headers []inspect.HeaderField, err error) {
 	for _, h := range f.header {
 		name, value, ok := strings.Cut(h, ":")
 		if !ok || name == "" || textproto.TrimString(name) != name || strings.ContainsAny(h, "\r\n\x00") {
-			return 0, nil, usagef("--header 'Name: value'", "--header %q is no header", h)
+			return nil, usagef("--header 'Name: value'", "--header %q is no header", h)
 		}
 		headers = append(headers, inspect.HeaderField{Name: name, Value: textproto.TrimString(value)})
 	}
-	return keep, headers, nil
+	return headers, nil
 }
 
 // parseSize reads 10MB, 256MiB, 1g or a bare number of bytes.

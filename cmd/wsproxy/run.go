@@ -28,14 +28,13 @@ const grace = 500 * time.Millisecond
 // recording it taps into, and what is shown of it.
 type proxying struct {
 	out, err  io.Writer
-	flags     rootFlags
-	target    *url.URL  // nil: a forward proxy
-	raw       bool      // the clients speak no WebSocket
-	door      bool      // listeners speak TLS
+	flags     rootFlags // of the run as a whole
+	doors     []*door   // one at least
+	target    *url.URL  // of the first door; nil: a forward proxy, or several targets
 	keys      io.Closer // of the key log; nil: there is none
 	listeners []net.Listener
-	server    *proxy.Server
-	recording *recording // nil with --no-record
+	server    *proxy.Server // of the first door; those of the others are beside it
+	recording *recording    // nil with --no-record
 	notices   *notices
 	pulse     *pulse // in front of the recording, where a screen shows it
 	control   *control
@@ -45,59 +44,34 @@ type proxying struct {
 	clients func(context.Context) error
 }
 
-// runReverse is `wsproxy TARGET`.
-func runReverse(cmd *cobra.Command, f rootFlags, target string) error {
-	u, err := parseTarget(target)
-	if err != nil {
-		return err
-	}
-	p, err := startProxy(cmd, f, u)
-	if err != nil {
-		return err
-	}
-	return p.watchUntilEnd(cmd.Context())
+// startProxy is startDoors with one door.
+func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, error) {
+	return startDoors(cmd, f, []*door{{flags: f, target: target}})
 }
 
-// startProxy opens everything that can fail for the user's own reasons, so that
+// startDoors opens everything that can fail for the user's own reasons, so that
 // nothing has started when an error is told.
-func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, error) {
-	keep, headers, err := f.check()
+func startDoors(cmd *cobra.Command, f rootFlags, doors []*door) (*proxying, error) {
+	keep, err := f.check()
 	if err != nil {
 		return nil, err
 	}
-	raw, err := fromTCP(f.listen, target)
-	if err != nil {
-		return nil, err
-	}
-	p := &proxying{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), flags: f, target: target, raw: raw}
+	p := &proxying{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), flags: f, doors: doors, target: doors[0].target}
 	p.notices = &notices{out: p.err}
-	if p.door, err = f.secure.door(f.listen); err != nil {
+	configs := make([]proxy.Config, len(doors))
+	for i, d := range doors {
+		if configs[i], err = d.config(); err == nil && d.tls {
+			configs[i].Secure, err = d.certificates()
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	whole := proxy.Config{BothLegs: f.legs == "both", Grace: grace, MaxConns: maxConns(), Logf: p.notices.logf}
+	if p.keys, err = f.secure.keys(&whole); err != nil {
 		return nil, err
 	}
-	if p.door && target == nil {
-		return nil, usagef("", "a forward proxy's own port is plain; TLS is what it looks into")
-	}
-	if p.door && raw {
-		return nil, usagef("", "TLS is for listeners of WebSocket clients, not for those of tcp://")
-	}
-	upstream, err := upstreamOf(f.upstream, os.Getenv)
-	if err != nil {
-		return nil, err
-	}
-	version, err := f.version()
-	if err != nil {
-		return nil, err
-	}
-	to, socket := reached(target)
-	c := proxy.Config{
-		Unix: socket, Target: to, Forward: f.forward, Upstream: upstream, FromTCP: raw, HTTP: version, ConnectTo: f.connectTo, Header: headers,
-		KeepHost: f.keepHost, KeepOrigin: f.keepOrig, AllowHost: f.allowHost,
-		Insecure: f.insecure, BothLegs: f.legs == "both", Grace: grace, MaxConns: maxConns(), Logf: p.notices.logf,
-	}
-	if p.keys, err = f.secure.fill(&c, p.door); err != nil {
-		return nil, err
-	}
-	if p.listeners, err = f.open(); err != nil {
+	if err = p.open(); err != nil {
 		return nil, err
 	}
 	if !f.noRecord {
@@ -105,15 +79,15 @@ func startProxy(cmd *cobra.Command, f rootFlags, target *url.URL) (*proxying, er
 			closeAll(p.listeners)
 			return nil, err
 		}
-		c.Tap = p.redaction(p.recording.writer)
+		whole.Tap = p.redaction(p.recording.writer)
 		if f.output.screen(p.out) {
-			p.pulse = newPulse(c.Tap)
-			c.Tap = p.pulse
+			p.pulse = newPulse(whole.Tap)
+			whole.Tap = p.pulse
 			p.control = newControl(p.pulse)
-			c.Gate = p.control.holds
+			whole.Gate = p.control.holds
 		}
 	}
-	if p.server, err = proxy.New(c); err != nil {
+	if err = p.build(configs, whole); err != nil {
 		closeAll(p.listeners)
 		return nil, errors.Join(usagef("", "%v", err), p.recording.close())
 	}
@@ -142,8 +116,10 @@ func (p *proxying) watchUntilEnd(ctx context.Context) error {
 	p.announce()
 	var serving sync.WaitGroup
 	failed := make(chan error, len(p.listeners))
-	for _, l := range p.listeners {
-		serving.Go(func() { failed <- p.server.Serve(l) })
+	for _, d := range p.doors {
+		for _, l := range d.listeners {
+			serving.Go(func() { failed <- d.server.Serve(l) })
+		}
 	}
 	watched := make(chan error, 1)
 	watching, stopWatching := context.WithCancel(context.Background())
@@ -179,6 +155,9 @@ func (p *proxying) watchUntilEnd(ctx context.Context) error {
 	}
 	serving.Wait()
 	shown.summary(p.err)
+	if n := p.server.Stats().Denied; n > 0 && !p.flags.output.quiet {
+		fmt.Fprintln(p.err, "wsproxy: "+deniedText(n))
+	}
 	p.recording.farewell(p.err, p.flags.output.quiet)
 	if err = errors.Join(err, stopErr, closeErr); err != nil {
 		return err
@@ -216,13 +195,10 @@ func (p *proxying) announce() {
 	if p.flags.output.quiet || p.flags.output.silent {
 		return
 	}
-	for _, l := range p.listeners {
-		fmt.Fprintf(p.err, "listening on %s -> %s\n", p.at(l), p.goal())
-		if !loopback(l.Addr()) {
-			fmt.Fprintf(p.err, "wsproxy: warning: other machines can reach %s\n", l.Addr())
-		}
+	for _, d := range p.doors {
+		d.announce(p.err)
 	}
-	if p.flags.insecure {
+	if p.insecure() {
 		fmt.Fprintln(p.err, "wsproxy: warning: the target's certificate is not verified (--insecure)")
 	}
 	switch {
@@ -235,33 +211,6 @@ func (p *proxying) announce() {
 }
 
 func openURL(l net.Listener) string { return "http://" + l.Addr().String() }
-
-// s is what TLS adds to a scheme.
-func (p *proxying) s() string {
-	if p.door {
-		return "s"
-	}
-	return ""
-}
-
-// at is what to connect to.
-func (p *proxying) at(l net.Listener) string {
-	switch {
-	case l.Addr().Network() == "unix" && p.raw:
-		return "unix:" + l.Addr().String()
-	case l.Addr().Network() == "unix":
-		return "ws+unix:" + l.Addr().String()
-	case p.raw:
-		return "tcp://" + l.Addr().String()
-	case p.target != nil && (p.target.Scheme == "tcp" || p.target.Scheme == "unix"):
-		return "ws" + p.s() + "://" + l.Addr().String()
-	case p.takesSOCKS(l):
-		return "socks5h://" + l.Addr().String()
-	case p.door:
-		return "https://" + l.Addr().String()
-	}
-	return openURL(l)
-}
 
 // view is what is shown of this run.
 func (p *proxying) view() *view {
@@ -276,31 +225,28 @@ func (p *proxying) view() *view {
 	if p.recording != nil && p.recording.temporary {
 		v.options.Save = saveFrom(p.recording.path)
 	}
-	if p.target == nil {
-		v.options.Open = "set HTTP_PROXY and HTTPS_PROXY to http://" + reachable(p.listeners[0].Addr())
-	} else if s := p.target.Scheme; s == "http" || s == "https" {
-		v.options.Open = "open http" + p.s() + "://" + reachable(p.listeners[0].Addr()) + "/ → " + p.target.String()
-	}
+	v.options.Open = p.doors[0].open()
+	v.targets = len(p.doors) > 1 || len(p.doors[0].targets) > 0
 	return v
 }
 
 // title says in a few words what is proxied.
 func (p *proxying) title() string {
-	return p.listeners[0].Addr().String() + " → " + p.goal()
-}
-
-// goal says where the traffic goes.
-func (p *proxying) goal() string {
-	if p.target == nil {
-		return "wherever clients ask (forward proxy)"
+	text := p.listeners[0].Addr().String() + " → " + p.doors[0].goal()
+	if n := len(p.doors) - 1; n > 0 {
+		text += fmt.Sprintf(" and %d more", n)
 	}
-	return shown(p.target)
+	return text
 }
 
 // status is what the screen says of the proxy and its recording.
 func (p *proxying) status() ui.Status {
-	st := ui.Status{Bytes: p.server.Stats().Bytes, Warnings: p.exposed(), Gate: p.control.gate()}
-	if p.flags.insecure {
+	stats := p.server.Stats()
+	st := ui.Status{Bytes: stats.Bytes, Exposed: p.exposed(), Gate: p.control.gate()}
+	if stats.Denied > 0 {
+		st.Warnings = append(st.Warnings, deniedText(stats.Denied))
+	}
+	if p.insecure() {
 		st.Warnings = append(st.Warnings, "certificate not verified (--insecure)")
 	}
 	if p.recording == nil {

@@ -248,7 +248,7 @@ func (c *child) environment(authority *ca.Authority) ([]string, error) {
 		return append(env, "WSPROXY_URL="+c.url()), nil
 	}
 	at := url.URL{Scheme: "http", Host: reachable(c.proxy.listeners[0].Addr())}
-	if user, password, ok := strings.Cut(c.proxy.flags.forward.Auth, ":"); ok {
+	if user, password, ok := strings.Cut(c.proxy.flags.access.auth, ":"); ok {
 		at.User = url.UserPassword(user, password)
 	}
 	proxy := at.String()

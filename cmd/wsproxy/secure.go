@@ -56,24 +56,18 @@ func (f *secureFlags) door(listen []string) (bool, error) {
 	return asked || secure > 0, nil
 }
 
-// fill puts what the flags say into a proxy's configuration. What it answers is to
-// be closed at the end; nil: nothing is.
-func (f *secureFlags) fill(c *proxy.Config, door bool) (io.Closer, error) {
-	if door {
-		own, err := f.certificate()
-		if err != nil {
-			return nil, err
-		}
-		c.Secure = own
+// client reads the certificate that is shown to servers; nil: there is none.
+func (f *secureFlags) client() (*tls.Certificate, error) {
+	if f.clientCert == "" {
+		return nil, nil
 	}
-	if f.clientCert != "" {
-		cert, key, _ := strings.Cut(f.clientCert, ",")
-		pair, err := readPair("--client-cert", cert, key)
-		if err != nil {
-			return nil, err
-		}
-		c.ClientCert = pair
-	}
+	cert, key, _ := strings.Cut(f.clientCert, ",")
+	return readPair("--client-cert", cert, key)
+}
+
+// keys opens the key log. What it answers is to be closed at the end; nil: nothing
+// is.
+func (f *secureFlags) keys(c *proxy.Config) (io.Closer, error) {
 	path := f.keyLog
 	if path == "" {
 		path = os.Getenv("SSLKEYLOGFILE")

@@ -48,7 +48,7 @@ func TestKeyLogFile(t *testing.T) {
 		var said string
 		c := proxy.Config{Logf: func(format string, _ ...any) { said = format }}
 		t.Setenv("SSLKEYLOGFILE", path)
-		file, err := (&secureFlags{}).fill(&c, false)
+		file, err := (&secureFlags{}).keys(&c)
 		if err != nil {
 			t.Fatal(err)
 		}

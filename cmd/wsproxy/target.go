@@ -129,38 +129,50 @@ func fromTCP(listen []string, target *url.URL) (bool, error) {
 }
 
 func listenAt(addr string) (net.Listener, error) {
-	for _, scheme := range []string{"unix:", "ws+unix:"} {
-		if path, ok := strings.CutPrefix(addr, scheme); ok {
-			return listenUnix(addr, strings.TrimPrefix(path, "//"))
-		}
-	}
-	bare := addr
-	if scheme, rest, ok := strings.Cut(addr, "://"); ok {
-		if !slices.Contains([]string{"http", "https", "ws", "wss", "tcp"}, scheme) {
-			return nil, usagef("--listen 127.0.0.1:8080", "cannot listen for %s://; a listener is [http://]host:port, https://host:port or tcp://host:port", scheme)
-		}
-		bare = strings.TrimSuffix(rest, "/")
-	}
-	host, port, err := net.SplitHostPort(bare)
+	network, at, err := parseListen(addr)
 	if err != nil {
-		return nil, usagef("--listen 127.0.0.1:8080", "cannot listen on %q: %v", addr, err)
+		return nil, err
 	}
-	if host == "" {
-		host = "127.0.0.1" // never every interface unless it is named
+	if network == "unix" {
+		return listenUnix(addr, at)
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	l, err := net.Listen("tcp", at)
 	if err != nil {
 		return nil, failf("another program has it; --listen 127.0.0.1:0 takes a free port", "cannot listen on %s: %v", addr, cause(err))
 	}
 	return l, nil
 }
 
+// parseListen reads what to listen on: tcp and host:port, or unix and a path.
+func parseListen(addr string) (network, at string, err error) {
+	for _, scheme := range []string{"unix:", "ws+unix:"} {
+		if path, ok := strings.CutPrefix(addr, scheme); ok {
+			if path = strings.TrimPrefix(path, "//"); !strings.HasPrefix(path, "/") {
+				return "", "", usagef("--listen unix:/run/user/1000/app.sock", "cannot listen on %q: a socket has a whole path", addr)
+			}
+			return "unix", path, nil
+		}
+	}
+	bare := addr
+	if scheme, rest, ok := strings.Cut(addr, "://"); ok {
+		if !slices.Contains([]string{"http", "https", "ws", "wss", "tcp"}, scheme) {
+			return "", "", usagef("--listen 127.0.0.1:8080", "cannot listen for %s://; a listener is [http://]host:port, https://host:port or tcp://host:port", scheme)
+		}
+		bare = strings.TrimSuffix(rest, "/")
+	}
+	host, port, err := net.SplitHostPort(bare)
+	if err != nil {
+		return "", "", usagef("--listen 127.0.0.1:8080", "cannot listen on %q: %v", addr, err)
+	}
+	if host == "" {
+		host = "127.0.0.1" // never every interface unless it is named
+	}
+	return "tcp", net.JoinHostPort(host, port), nil
+}
+
 // listenUnix listens on a Unix socket that only this user may open. A file that a
 // program left which is gone makes room.
 func listenUnix(addr, path string) (net.Listener, error) {
-	if !strings.HasPrefix(path, "/") {
-		return nil, usagef("--listen unix:/run/user/1000/app.sock", "cannot listen on %q: a socket has a whole path", addr)
-	}
 	l, err := net.Listen("unix", path)
 	if err != nil && portBusy(err) {
 		if c, dialErr := net.Dial("unix", path); dialErr == nil {

@@ -32,6 +32,8 @@ type view struct {
 	pulse    *pulse                 // of a run whose screen is a process of its own; nil: it is not
 	since    time.Time              // what was before is counted and not printed
 
+	targets bool // there are several
+
 	ports portHint // collects the ports of what is printed; nil: nobody asks
 
 	printer *plain.Printer
@@ -90,7 +92,7 @@ func (v *view) watch(reading, quit context.Context) error {
 	}
 	v.printer = plain.New(v.out, plain.Options{
 		JSON: v.flags.json, Color: v.flags.color(v.out), Exchanges: v.flags.exchanges,
-		Quiet: v.flags.quiet || v.flags.silent, Filter: chosen, Since: v.since,
+		Quiet: v.flags.quiet || v.flags.silent, Filter: chosen, Since: v.since, Targets: v.targets,
 	})
 	err = v.print(reading)
 	if v.goesOn {

@@ -25,6 +25,8 @@ type entry struct {
 	Method      string    `json:"method,omitempty"`
 	Status      int       `json:"status,omitempty"`
 	Path        string    `json:"path,omitempty"`
+	Target      string    `json:"target,omitempty"`
+	Listener    string    `json:"listener,omitempty"`
 	Subprotocol string    `json:"subprotocol,omitempty"`
 	Extensions  string    `json:"extensions,omitempty"`
 	HTTP2       string    `json:"http2,omitempty"` // connection/stream
@@ -35,6 +37,7 @@ type entry struct {
 	Findings    []found   `json:"findings,omitempty"`
 
 	shown string // the message as a line shows it
+	to    string // the target, where a line says it
 }
 
 // found is a finding as it stands in a line.
@@ -46,6 +49,15 @@ type found struct {
 }
 
 func findingOf(f *inspect.Finding) found { return found{f.ID, f.Clause, f.Severity, f.Detail} }
+
+// at adds which target a connection goes to, by which listener.
+func (p *Printer) at(r entry, c *inspect.ConnInfo) entry {
+	r.Target, r.Listener = c.Target, c.Client.Local
+	if p.options.Targets && c.Mode != "forward" && c.Target != "" { // else the path says it
+		r.to = " -> " + visible(c.Target)
+	}
+	return r
+}
 
 // message adds what a frame's message says.
 func (r *entry) message(m *inspect.Message) {
@@ -90,11 +102,11 @@ func (r *entry) line(color bool) string {
 		if r.Status > 0 {
 			status = fmt.Sprint(r.Status)
 		}
-		fmt.Fprintf(&b, "http   %s  %s %s  %d up %d down  %s", status, visible(r.Method), visible(r.Path), r.Up, r.Down, visible(r.Text))
+		fmt.Fprintf(&b, "http   %s  %s %s  %d up %d down  %s", status, visible(r.Method), visible(r.Path)+r.to, r.Up, r.Down, visible(r.Text))
 	case "open":
-		fmt.Fprintf(&b, "open   101  %s  %s  %s", visible(r.Path), visible(r.Subprotocol), visible(r.Extensions))
+		fmt.Fprintf(&b, "open   101  %s  %s  %s", visible(r.Path)+r.to, visible(r.Subprotocol), visible(r.Extensions))
 	case "refused":
-		fmt.Fprintf(&b, "refused  %s  %s", visible(r.Path), visible(r.Text))
+		fmt.Fprintf(&b, "refused  %s  %s", visible(r.Path)+r.to, visible(r.Text))
 	case "end":
 		fmt.Fprintf(&b, "end    %s", visible(r.Text))
 	default:

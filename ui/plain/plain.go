@@ -22,6 +22,7 @@ type Options struct {
 	JSON      bool           // one JSON object an event
 	Color     bool           // arrows and findings in colour
 	Exchanges bool           // plain HTTP exchanges too, which are only counted otherwise
+	Targets   bool           // lines say which target of several a request went to
 	Quiet     bool           // nothing but the Summary
 	Filter    *filter.Filter // nothing but the frames that it wants; nil: everything
 	Since     time.Time      // what was before is counted and not printed
@@ -100,14 +101,14 @@ func (p *Printer) other(e inspect.Event) {
 		for _, x := range h.Ext {
 			ext = append(ext, x.String())
 		}
-		p.put(entry{Time: e.Time, Session: p.number(e.Session), Event: "open", Status: 101, Path: e.Conn.SessionURL(h.Path()),
-			Subprotocol: h.Subprotocol, Extensions: strings.Join(ext, ", "), HTTP2: p.stream(&e.Conn)})
+		p.put(p.at(entry{Time: e.Time, Session: p.number(e.Session), Event: "open", Status: 101, Path: e.Conn.SessionURL(h.Path()),
+			Subprotocol: h.Subprotocol, Extensions: strings.Join(ext, ", "), HTTP2: p.stream(&e.Conn)}, &e.Conn))
 	case *inspect.Refused:
 		r := entry{Time: e.Time, Session: p.number(e.Session), Event: "refused", Path: e.Conn.SessionURL(e.Handshake.Path()), Text: e.Reason, HTTP2: p.stream(&e.Conn)}
 		if e.Handshake.Response != nil {
 			r.Status = e.Handshake.Response.Status
 		}
-		p.put(r)
+		p.put(p.at(r, &e.Conn))
 		p.sum.refuse(r.Session, e.Reason)
 	case *inspect.Closed:
 		p.put(entry{Time: e.Time, Session: p.number(e.Session), Event: "end", Word: e.Word, Text: e.Text})
@@ -138,7 +139,7 @@ func (p *Printer) exchange(e *inspect.Exchange) {
 	if e.Response != nil {
 		r.Status = e.Response.Status
 	}
-	p.put(r)
+	p.put(p.at(r, &e.Conn))
 }
 
 func (p *Printer) number(id inspect.SessionID) int {
