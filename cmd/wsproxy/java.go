@@ -53,6 +53,19 @@ func javaRoots(roots []byte) []byte {
 	return javaStore(names, certs, 0)
 }
 
+// javaVariable is read by every Java that starts, which says so.
+const javaVariable = "JAVA_TOOL_OPTIONS"
+
+// javaProxy are the options that send Java's own clients through a proxy, to
+// loopback too. They go behind others.
+func javaProxy(host, port string) string {
+	options := ""
+	for _, scheme := range []string{"http", "https"} {
+		options += " -D" + scheme + ".proxyHost=" + host + " -D" + scheme + ".proxyPort=" + port
+	}
+	return options + " -Dhttp.nonProxyHosts="
+}
+
 // javaOptions are what JAVA_TOOL_OPTIONS is to hold for a store, beside what it has.
 func javaOptions(path string) string {
 	store := "-Djavax.net.ssl.trustStore=" + path
@@ -60,7 +73,7 @@ func javaOptions(path string) string {
 		store = `"` + store + `"`
 	}
 	store += " -Djavax.net.ssl.trustStoreType=JKS"
-	before := os.Getenv("JAVA_TOOL_OPTIONS")
+	before := os.Getenv(javaVariable)
 	if strings.Contains(before, store) {
 		return before
 	}
