@@ -60,7 +60,7 @@ func TestSources(t *testing.T) {
 			return fs.SkipDir
 		}
 		switch filepath.Ext(path) {
-		case ".go", ".py", ".js", ".json", ".mod":
+		case ".go", ".py", ".js", ".json", ".mod", ".java", ".html":
 			n++
 			_, err = os.Stat(path)
 		}

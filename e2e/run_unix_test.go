@@ -204,3 +204,27 @@ func TestRunScreen(t *testing.T) {
 		t.Errorf("exit code %d:\n%q", code, after)
 	}
 }
+
+// Java's own clients come through wsproxy, to loopback too, and trust it.
+func TestRunJava(t *testing.T) {
+	t.Parallel()
+	if leftOut(t, needs("java", "javac")) {
+		return
+	}
+	plain := "http://" + serve(t, site(nil)).Addr
+	addr, cert := secureSite(t)
+	p, code := wsproxyRun(t, runEnv(t, cert), "--", "java", "-XX:TieredStopAtLevel=1", "java/Ways.java", plain, "https://"+addr)
+	want := `URL http: <p>a page</p>
+HttpClient http: 200 <p>a page</p>
+WebSocket http: hello 1000
+URL https: <p>a page</p>
+HttpClient https: 200 <p>a page</p>
+WebSocket https: hello 1000
+`
+	if got := p.stdout.String(); got != want || code != 0 {
+		t.Errorf("exit code %d, the program says\n%s%s", code, got, p.stderr)
+	}
+	if !strings.Contains(p.stderr.String(), "2 sessions (0 refused), 8 frames, 0 findings, 4 HTTP exchanges\n") {
+		t.Errorf("the summary is\n%s", p.stderr)
+	}
+}

@@ -44,7 +44,8 @@ func javaRoots(roots []byte) []byte {
 	var names []string
 	var certs [][]byte
 	for block, rest := pem.Decode(roots); block != nil; block, rest = pem.Decode(rest) {
-		if _, err := x509.ParseCertificate(block.Bytes); block.Type != "CERTIFICATE" || err != nil {
+		c, err := x509.ParseCertificate(block.Bytes)
+		if block.Type != "CERTIFICATE" || err != nil || len(c.Issuer.Names) == 0 { // Java takes none without an issuer
 			continue
 		}
 		names = append(names, fmt.Sprint("root-", len(certs)))
