@@ -103,7 +103,7 @@ func pageURL(s string) (string, error) {
 	case err == nil && slices.Contains([]string{"http", "https", "file", "about", "data"}, u.Scheme):
 		return s, nil
 	}
-	if u, err = url.Parse("http://" + s); err != nil || u.Hostname() == "" || strings.HasPrefix(s, "-") { // localhost:3000
+	if u, err = url.Parse("http://" + s); err != nil || u.Hostname() == "" || strings.Contains(s, "://") { // localhost:3000
 		return "", usagef("wsproxy browser http://localhost:3000", "%q is no URL", s)
 	}
 	return "http://" + s, nil
@@ -124,6 +124,7 @@ func runBrowser(cmd *cobra.Command, run rootFlags, forward *forwardFlags, w want
 	if err != nil {
 		return err
 	}
+	p.opens = w.kind.title + " opens " + w.page
 	b := &browser{wanted: w}
 	if err := b.prepare(p, authority); err != nil {
 		closeAll(p.listeners)

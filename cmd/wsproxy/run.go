@@ -33,6 +33,7 @@ type proxying struct {
 	raw       bool      // the clients speak no WebSocket
 	door      bool      // listeners speak TLS
 	keys      io.Closer // of the key log; nil: there is none
+	opens     string    // what connects, where wsproxy sees to that; empty: the user does
 	listeners []net.Listener
 	server    *proxy.Server
 	recording *recording // nil with --no-record
@@ -265,7 +266,9 @@ func (p *proxying) view() *view {
 	if p.recording != nil && p.recording.temporary {
 		v.options.Save = saveFrom(p.recording.path)
 	}
-	if p.target == nil {
+	if p.opens != "" {
+		v.options.Open = p.opens
+	} else if p.target == nil {
 		v.options.Open = "set HTTP_PROXY and HTTPS_PROXY to http://" + reachable(p.listeners[0].Addr())
 	} else if s := p.target.Scheme; s == "http" || s == "https" {
 		v.options.Open = "open http" + p.s() + "://" + reachable(p.listeners[0].Addr()) + "/ → " + p.target.String()

@@ -101,6 +101,7 @@ func runCommand(cmd *cobra.Command, run rootFlags, forward *forwardFlags, f runF
 	if err != nil {
 		return err
 	}
+	p.opens = strings.Join(args, " ")
 	c := &child{proxy: p, cmd: exec.Command(path, args[1:]...), screen: f.screen, terminal: true}
 	c.hint = c.wonder
 	c.cmd.Args[0] = args[0]
