@@ -91,14 +91,17 @@ func browserHome(t *testing.T, ca string) string {
 	return home
 }
 
-// browserScenes are what a page does with sockets, and how wsproxy says each ended.
-var browserScenes = []struct {
+// browserScene is a socket of a page, and how wsproxy says it ended.
+type browserScene struct {
 	path   string // behind the server's address
 	word   string
 	closes string // the Close frames
 	code   int    // what the page is told; a reload tells nobody
 	reason string
-}{
+}
+
+// browserScenes are what pages do, in this order.
+var browserScenes = []browserScene{
 	{"talk", "1000", ">1000 done <1000 ", 1000, ""},
 	{"talk?own", "4321", ">4321 mine ✓ <4321 ", 4321, ""},
 	{"talk?several=1", "1005", ">1005  <1005 ", 1005, ""}, {"talk?several=2", "1005", ">1005  <1005 ", 1005, ""}, {"talk?several=3", "1005", ">1005  <1005 ", 1005, ""},
@@ -115,16 +118,26 @@ type browserReport struct {
 	Extensions string `json:"extensions"`
 }
 
-// browse has Chromium play the scenes on the pages and answers what it saw of them.
-func browse(t *testing.T, proxy, home string, pages ...string) []browserReport {
+// browse has Chromium play the scenes on each page and answers what it saw of them.
+func browse(t *testing.T, proxy, home string, scenes []browserScene, pages ...string) []browserReport {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "conversation.json")
 	b, err := json.Marshal(conversation())
 	must(t, err)
 	must(t, os.WriteFile(file, b, 0o600))
 	node := peers[3].env("")
+	args := []string{"node/browser.js", file, strings.Join(pages, ",")}
+	for _, s := range scenes {
+		name, more, several := strings.Cut(s.path, "?")
+		if several {
+			name, _, _ = strings.Cut(more, "=")
+		}
+		if !slices.Contains(args, name) {
+			args = append(args, name)
+		}
+	}
 	driver := start(t, append(node, browserEnv+"="+chromium(), proxyEnv+"=http://"+proxy, "HOME="+home),
-		"node", "node/browser.js", file, strings.Join(pages, ","), "talk", "own", "several", "bye", "server-fin", "refused", "reload")
+		"node", args...)
 	if code := driver.wait(t); code != 0 {
 		t.Fatalf("exit code %d:\n%s%s", code, driver.stdout, driver.stderr)
 	}
@@ -153,15 +166,25 @@ func TestBrowser(t *testing.T) {
 	p.proxy = startForwardEnv(t, []string{"SSL_CERT_FILE=" + cert, "WSPROXY_CA_DIR=" + dir}, "--plain", "--record", p.recording)
 	p.before = newTee(t, p.proxy.addr)
 	plain := p.after.Addr
-	got := browse(t, p.before.Addr, browserHome(t, filepath.Join(dir, "ca.pem")), "http://"+plain+"/page", "https://"+secure+"/page")
+	got := browse(t, p.before.Addr, browserHome(t, filepath.Join(dir, "ca.pem")), browserScenes, "http://"+plain+"/page", "https://"+secure+"/page")
 	if len(got) != 2*(1+len(browserScenes)) {
 		t.Fatalf("the browser tells of %d connections: %+v", len(got), got)
 	}
 	p.proxy.stop(t) // which lets go of servers' connections that are kept
 	p.sameUpgrades(len(browserScenes))
+	sessions := bySession(t, p.recording)
+	half := len(got) / 2
+	browsed(t, "ws://"+plain+"/", browserScenes, got[:half], sessions)
+	browsed(t, "wss://"+secure+"/", browserScenes, got[half:], sessions)
+}
+
+// bySession are the lines of a recording, by the URL of their session. There must be no
+// findings in it.
+func bySession(t *testing.T, path string) map[string][]line {
+	t.Helper()
 	sessions := map[string][]line{}
 	names := map[int]string{}
-	for _, l := range show(t, p.recording) {
+	for _, l := range show(t, path) {
 		if l.Event == "open" || l.Event == "refused" {
 			names[l.Session] = l.Path
 		}
@@ -172,18 +195,16 @@ func TestBrowser(t *testing.T) {
 			t.Errorf("finding %s at %+v", f.ID, l)
 		}
 	}
-	half := len(got) / 2
-	browsed(t, "ws://"+plain+"/", got[:half], sessions)
-	browsed(t, "wss://"+secure+"/", got[half:], sessions)
+	return sessions
 }
 
 // browsed compares what a page has seen with what was recorded.
-func browsed(t *testing.T, base string, got []browserReport, sessions map[string][]line) {
+func browsed(t *testing.T, base string, scenes []browserScene, got []browserReport, sessions map[string][]line) {
 	t.Helper()
 	if p := got[0]; p.Code != 200 || p.Reason != "a page" {
 		t.Errorf("%s: the page is %d %q", base, p.Code, p.Reason)
 	}
-	for i, s := range browserScenes {
+	for i, s := range scenes {
 		r := got[1+i]
 		if r.Scene != s.path || r.Code != s.code || r.Reason != s.reason {
 			t.Errorf("%s%s: the page saw %s, %d %q", base, s.path, r.Scene, r.Code, r.Reason)
