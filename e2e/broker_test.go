@@ -139,7 +139,7 @@ func TestBrokers(t *testing.T) {
 			p.stdout.wait(t, "  end ", 1)
 			p.stop(t)
 			lines := show(t, recording)
-			if len(lines) == 0 || lines[0].Event != "open" || lines[0].Subprotocol != b.protocol {
+			if len(lines) == 0 || lines[0].Event != "open" || lines[0].Protocol != b.protocol {
 				t.Fatalf("the recording begins with %+v", lines[:min(1, len(lines))])
 			}
 			var size [2]int64

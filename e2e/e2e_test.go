@@ -244,25 +244,25 @@ func (p *proxied) stop(t *testing.T) {
 
 // line is what wsproxy --json says of an event.
 type line struct {
-	Session     int    `json:"session"`
-	Event       string `json:"event"`
-	Dir         string `json:"dir"`
-	Op          string `json:"op"`
-	Len         int64  `json:"len"`
-	Flags       string `json:"flags"`
-	Size        int64  `json:"size"`
-	Text        string `json:"text"`
-	Binary      []byte `json:"binary"`
-	Code        int    `json:"code"`
-	Status      int    `json:"status"`
-	Path        string `json:"path"`
-	Extensions  string `json:"extensions"`
-	Word        string `json:"word"`
-	Detail      string `json:"detail"`
-	Method      string `json:"method"`
-	Subprotocol string `json:"subprotocol"`
-	Up, Down    int64
-	Findings    []struct{ ID string }
+	Session    int    `json:"session"`
+	Event      string `json:"event"`
+	Dir        string `json:"dir"`
+	Op         string `json:"op"`
+	Len        int64  `json:"len"`
+	Flags      string `json:"flags"`
+	Size       int64  `json:"size"`
+	Text       string `json:"text"`
+	Binary     []byte `json:"binary"`
+	Code       int    `json:"code"`
+	Status     int    `json:"status"`
+	Path       string `json:"path"`
+	Extensions string `json:"extensions"`
+	Word       string `json:"word"`
+	Detail     string `json:"detail"`
+	Method     string `json:"method"`
+	Protocol   string `json:"subprotocol"`
+	Up, Down   int64
+	Findings   []struct{ ID string }
 }
 
 func (l *line) flag(name string) bool {
