@@ -100,6 +100,10 @@ type browserScene struct {
 	reason string
 }
 
+// reloaded is a socket whose page goes: Chromium says 1001 and does not wait for the
+// answer, which may come too late to be recorded.
+const reloaded = "talk?reload"
+
 // browserScenes are what pages do, in this order.
 var browserScenes = []browserScene{
 	{"talk", "1000", ">1000 done <1000 ", 1000, ""},
@@ -109,7 +113,7 @@ var browserScenes = []browserScene{
 	{"bye", "1001", "<1001 going away now >1001 going away now", 1001, "going away now"},
 	{"server-fin", "1006 server fin", "", 1006, ""},
 	{"refused", "403", "", 1006, ""},
-	{"talk?reload", "1001", ">1001  <1001 ", 0, ""},
+	{reloaded, "1001", ">1001 ", 0, ""},
 }
 
 // browserReport is what the script says of a connection.
@@ -229,7 +233,7 @@ func browsed(t *testing.T, base string, scenes []browserScene, got []browserRepo
 				closes = append(closes, fmt.Sprint(l.Dir, l.Code, " ", l.Text))
 			}
 		}
-		if c := strings.Join(closes, " "); c != s.closes {
+		if c := strings.Join(closes, " "); c != s.closes && !(s.path == reloaded && strings.HasPrefix(c, s.closes)) {
 			t.Errorf("%s%s was closed by %q", base, s.path, c)
 		}
 		if !strings.HasPrefix(r.Extensions, "permessage-deflate") || lines[0].Extensions != r.Extensions {
@@ -291,6 +295,9 @@ func (p *pair) sameUpgrades(want int) {
 			continue
 		}
 		name, _, _ := strings.Cut(string(b.up), " HTTP")
+		if name == "GET /"+reloaded && bytes.HasPrefix(b.down, before[i].down) {
+			continue // it has left before the server's last word
+		}
 		differ(t, name+", to the client", before[i].down, b.down)
 		if before[i].ends != b.ends {
 			t.Errorf("%s: ends before wsproxy %v, behind it %v", name, before[i].ends, b.ends)
