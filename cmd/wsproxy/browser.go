@@ -162,9 +162,6 @@ func (b *browser) prepare(p *proxying, authority *ca.Authority) (err error) {
 	}
 	at := address{authority: authority, profile: b.profile, page: b.page}
 	at.set(p.listeners[0].Addr())
-	if p.flags.forward.Auth != "" {
-		p.notices.logf("warning: %s will ask for the user and the password of --auth", b.kind.title)
-	}
 	args, env, err := b.kind.prepare(&at)
 	if err != nil {
 		return err

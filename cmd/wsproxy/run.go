@@ -33,7 +33,6 @@ type proxying struct {
 	raw       bool      // the clients speak no WebSocket
 	door      bool      // listeners speak TLS
 	keys      io.Closer // of the key log; nil: there is none
-	opens     string    // what connects, where wsproxy sees to that; empty: the user does
 	listeners []net.Listener
 	server    *proxy.Server
 	recording *recording // nil with --no-record
@@ -43,6 +42,7 @@ type proxying struct {
 	// clients are those that wsproxy plays itself; nil: they come from outside.
 	// The run ends when they are done.
 	clients func(context.Context) error
+	opens   string // what they are, in the words of the screen
 }
 
 // runReverse is `wsproxy TARGET`.
