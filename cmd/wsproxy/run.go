@@ -142,6 +142,9 @@ func (p *proxying) watchUntilEnd(ctx context.Context) error {
 	watching, stopWatching := context.WithCancel(context.Background())
 	defer stopWatching()
 	shown := p.view()
+	if p.opens != "" {
+		shown.options.Open = p.opens
+	}
 	running, quitting := context.WithCancel(ctx)
 	defer quitting()
 	serving.Go(func() { watched <- shown.watch(watching, running) })
@@ -266,9 +269,7 @@ func (p *proxying) view() *view {
 	if p.recording != nil && p.recording.temporary {
 		v.options.Save = saveFrom(p.recording.path)
 	}
-	if p.opens != "" {
-		v.options.Open = p.opens
-	} else if p.target == nil {
+	if p.target == nil {
 		v.options.Open = "set HTTP_PROXY and HTTPS_PROXY to http://" + reachable(p.listeners[0].Addr())
 	} else if s := p.target.Scheme; s == "http" || s == "https" {
 		v.options.Open = "open http" + p.s() + "://" + reachable(p.listeners[0].Addr()) + "/ → " + p.target.String()
