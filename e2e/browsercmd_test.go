@@ -38,6 +38,24 @@ func chatSite(told chan<- string) http.Handler {
 	return mux
 }
 
+// profilesFolder is a folder for browsers' profiles, with a path that is short as
+// those of such folders are.
+func profilesFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "b")
+	must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // the test has looked what is in it
+	return dir
+}
+
+// nothingLeft checks that a browser has left nothing.
+func nothingLeft(t *testing.T, dir string) {
+	t.Helper()
+	if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
+		t.Errorf("the browser has left %v, %v", left, err)
+	}
+}
+
 // Each browser opens the page with a profile of its own, which is gone afterwards,
 // trusts wsproxy without being asked, and keeps quiet beside.
 func TestBrowserCommand(t *testing.T) {
@@ -49,7 +67,7 @@ func TestBrowserCommand(t *testing.T) {
 			}
 			told := make(chan string, 1)
 			addr, cert := secureServer(t, chatSite(told))
-			dir, profiles := t.TempDir(), t.TempDir()
+			dir, profiles := t.TempDir(), profilesFolder(t)
 			recording := filepath.Join(dir, "browser.pcapng")
 			p := start(t, append(home(t), "SSL_CERT_FILE="+cert, "WSPROXY_CA_DIR="+dir, "TMPDIR="+profiles),
 				program, "browser", "--plain", "--record", recording, name, "https://"+addr+"/", "--", "--headless")
@@ -71,9 +89,7 @@ func TestBrowserCommand(t *testing.T) {
 			if code := p.wait(t); code != 130 {
 				t.Errorf("exit code %d:\n%s", code, p.stderr)
 			}
-			if left, err := filepath.Glob(filepath.Join(profiles, "wsproxy-browser-*")); err != nil || len(left) > 0 {
-				t.Errorf("profiles that are left: %v, %v", left, err)
-			}
+			nothingLeft(t, profiles)
 			if os.Geteuid() == 0 && name == "chromium" && !strings.Contains(p.stderr.String(), "warning: Chromium runs without its sandbox") {
 				t.Errorf("nobody says that there is no sandbox:\n%s", p.stderr)
 			}
@@ -93,7 +109,8 @@ func TestBrowserEnds(t *testing.T) {
 		return
 	}
 	addr := serve(t, site(nil)).Addr
-	env := append(home(t), "TMPDIR="+t.TempDir())
+	profiles := profilesFolder(t)
+	env := append(home(t), "TMPDIR="+profiles)
 	if out := output1(t, env, program, "browser", "-q", "chromium", addr, "--", "--headless", "--dump-dom"); !strings.Contains(out, "<p>a page</p>") {
 		t.Errorf("the page is %q", out)
 	}
@@ -101,4 +118,5 @@ func TestBrowserEnds(t *testing.T) {
 	if code := p.wait(t); code == 0 || code > 125 || !strings.Contains(p.stderr.String(), "Chromium says: ") {
 		t.Errorf("exit code %d:\n%s", code, p.stderr)
 	}
+	nothingLeft(t, profiles)
 }

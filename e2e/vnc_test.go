@@ -92,7 +92,7 @@ func TestVNC(t *testing.T) {
 			recording := filepath.Join(t.TempDir(), "vnc.pcapng")
 			p := startProxy(t, "--plain", "--record", recording, target)
 			page := "http://" + serve(t, mux).Addr + "/?at=ws://" + p.addr + "/"
-			browser := start(t, append(home(t), "TMPDIR="+t.TempDir()), program, "browser", "--plain", "chromium", page, "--", "--headless")
+			browser := start(t, append(home(t), "TMPDIR="+profilesFolder(t)), program, "browser", "--plain", "chromium", page, "--", "--headless")
 			for _, want := range []string{"320x200 " + display + " 255,255,255", "disconnected true"} {
 				select {
 				case got := <-told:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
@@ -87,8 +86,8 @@ func wantedBrowser(args []string, dash int, program string) (w wanted, err error
 		w.kind, w.path, err = installed().find(name)
 		return w, err
 	}
-	if w.path, err = exec.LookPath(program); err != nil {
-		return w, &exitError{exitNotFound, fmt.Errorf("cannot run %s: %w", program, cause(err)), ""}
+	if w.path, err = lookCommand(program); err != nil {
+		return w, err
 	}
 	w.kind = kindOf(name, program)
 	return w, nil
@@ -152,6 +151,10 @@ type browser struct {
 // browserLimit is how long a browser may take to end when it is told to.
 const browserLimit = 5 * time.Second
 
+// socketRoom is how long the path of a folder may be in which a browser makes sockets,
+// whose own may have 107 bytes.
+const socketRoom = 62
+
 // prepare makes the profile and everything else that can fail before the start.
 func (b *browser) prepare(p *proxying, authority *ca.Authority) (err error) {
 	if b.profile, err = os.MkdirTemp(profilesDir(b.path), "wsproxy-browser-"); err != nil {
@@ -172,7 +175,11 @@ func (b *browser) prepare(p *proxying, authority *ca.Authority) (err error) {
 	}
 	c := &b.child
 	*c = child{proxy: p, cmd: exec.Command(b.path, append(append(args, b.args...), b.page)...), screen: p.flags.output.screen(p.out), limit: browserLimit, hint: b.wonder}
+	if runtime.GOOS == "linux" && len(b.profile) <= socketRoom {
+		env = append(env, "TMPDIR="+b.profile) // what it leaves there goes too
+	}
 	c.cmd.Env = append(os.Environ(), env...)
+	ownGroup(c.cmd)
 	c.cmd.Stdout, c.cmd.Stderr = os.Stderr, b.log // Stdout has the lines
 	switch {
 	case c.screen:
@@ -186,9 +193,14 @@ func (b *browser) prepare(p *proxying, authority *ca.Authority) (err error) {
 // isRoot says so where there is such a user.
 func isRoot() bool { return os.Geteuid() == 0 }
 
-// run is the browser's whole life; it waits for its end and removes the profile.
+// run is the browser's whole life; it waits for its end, ends the processes that it
+// has left, which would go on writing to the profile, and removes that.
 func (b *browser) run(ctx context.Context) error {
-	return errors.Join(b.child.run(ctx), b.cleanUp())
+	err := b.child.run(ctx)
+	if p := b.child.cmd.Process; p != nil {
+		endGroup(p.Pid)
+	}
+	return errors.Join(err, b.cleanUp())
 }
 
 // wonder says that the browser has asked for nothing, when it has ended.
@@ -200,8 +212,7 @@ func (b *browser) wonder() {
 	c.proxy.notices.logf("hint: nothing has come through wsproxy: %s was closed before it asked for the page, or handed it to another that runs", b.kind.title)
 }
 
-// removing is how long a browser's other processes, which write to the profile, may
-// take to see that it is gone.
+// removing is how long that may take: a process that was killed still ends what it is at.
 const removing = 3 * time.Second
 
 // cleanUp removes the profile. It keeps the end of what the browser has complained of.
@@ -213,9 +224,13 @@ func (b *browser) cleanUp() error {
 	if b.profile == "" {
 		return nil
 	}
-	err := os.RemoveAll(b.profile)
-	for by := time.Now().Add(removing); err != nil && time.Now().Before(by); err = os.RemoveAll(b.profile) {
-		time.Sleep(50 * time.Millisecond) // no system tells when the last of them has gone
+	err := errors.New("it is there")
+	for by := time.Now().Add(removing); err != nil && time.Now().Before(by); {
+		err = os.RemoveAll(b.profile)
+		time.Sleep(20 * time.Millisecond) // nobody tells when the last of them has gone
+		if _, gone := os.Lstat(b.profile); err == nil && gone == nil {
+			err = errors.New(b.profile + " was made again")
+		}
 	}
 	if err != nil {
 		return failf("remove it", "the browser's profile is left: %v", cause(err))

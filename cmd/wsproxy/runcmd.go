@@ -73,12 +73,9 @@ instead: its address is in WSPROXY_URL.`,
 }
 
 func runCommand(cmd *cobra.Command, run rootFlags, forward *forwardFlags, f runFlags, args []string) error {
-	path, err := exec.LookPath(args[0])
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return &exitError{exitNotExecutable, fmt.Errorf("cannot run %s: permission denied", args[0]), ""}
-	case err != nil && !errors.Is(err, exec.ErrDot):
-		return &exitError{exitNotFound, fmt.Errorf("cannot run %s: there is no such command", args[0]), ""}
+	path, err := lookCommand(args[0])
+	if err != nil {
+		return err
 	}
 	var target *url.URL
 	var authority *ca.Authority
@@ -101,7 +98,7 @@ func runCommand(cmd *cobra.Command, run rootFlags, forward *forwardFlags, f runF
 	if err != nil {
 		return err
 	}
-	p.opens = strings.Join(args, " ")
+	p.opens = filepath.Base(args[0]) + " runs through wsproxy"
 	c := &child{proxy: p, cmd: exec.Command(path, args[1:]...), screen: f.screen, terminal: true}
 	c.hint = c.wonder
 	c.cmd.Args[0] = args[0]
@@ -115,6 +112,18 @@ func runCommand(cmd *cobra.Command, run rootFlags, forward *forwardFlags, f runF
 	}
 	p.clients = c.run
 	return c.outcome(p.watchUntilEnd(cmd.Context()))
+}
+
+// lookCommand finds a command to run, as a shell does.
+func lookCommand(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "", &exitError{exitNotExecutable, fmt.Errorf("cannot run %s: permission denied", name), ""}
+	case err != nil && !errors.Is(err, exec.ErrDot):
+		return "", &exitError{exitNotFound, fmt.Errorf("cannot run %s: there is no such command", name), ""}
+	}
+	return path, nil
 }
 
 // authorize makes of a run a forward proxy that signs with the user's authority.
@@ -206,12 +215,15 @@ func (c *child) run(ctx context.Context) error {
 	}
 }
 
-// pass passes a signal on. What a terminal sends reaches the command by itself.
+// pass passes a signal on. What a terminal sends reaches who has it by itself. Where
+// there are no signals a child with a limit is killed.
 func (c *child) pass(sig os.Signal) {
-	if sig == os.Interrupt && !c.screen && isTerminal(os.Stdin) {
+	if sig == os.Interrupt && c.terminal && !c.screen && isTerminal(os.Stdin) {
 		return
 	}
-	_ = c.cmd.Process.Signal(sig) // it may just have ended
+	if err := c.cmd.Process.Signal(sig); err != nil && c.limit > 0 {
+		_ = c.cmd.Process.Kill() // it may just have ended
+	}
 }
 
 // aside has the command talk to a file instead of the terminal.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"syscall"
 )
 
@@ -19,3 +20,10 @@ func exitCode(st *os.ProcessState) int {
 	}
 	return st.ExitCode()
 }
+
+// ownGroup has a command lead a group of processes of its own, which the terminal's keys
+// do not reach.
+func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} }
+
+// endGroup ends what is left of the group of a command that has ended.
+func endGroup(leader int) { _ = syscall.Kill(-leader, syscall.SIGKILL) } // mostly nothing is
