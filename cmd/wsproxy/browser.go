@@ -196,6 +196,8 @@ func isRoot() bool { return os.Geteuid() == 0 }
 // run is the browser's whole life; it waits for its end, ends the processes that it
 // has left, which would go on writing to the profile, and removes that.
 func (b *browser) run(ctx context.Context) error {
+	runtime.LockOSThread() // see ownGroup
+	defer runtime.UnlockOSThread()
 	err := b.child.run(ctx)
 	if p := b.child.cmd.Process; p != nil {
 		endGroup(p.Pid)
