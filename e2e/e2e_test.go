@@ -60,7 +60,7 @@ func TestSources(t *testing.T) {
 			return fs.SkipDir
 		}
 		switch filepath.Ext(path) {
-		case ".go", ".py", ".js", ".json", ".mod":
+		case ".go", ".py", ".js", ".json", ".mod", ".java", ".html":
 			n++
 			_, err = os.Stat(path)
 		}
@@ -263,6 +263,7 @@ type line struct {
 	Word       string `json:"word"`
 	Detail     string `json:"detail"`
 	Method     string `json:"method"`
+	Protocol   string `json:"subprotocol"`
 	Up, Down   int64
 	Findings   []struct{ ID string }
 }

@@ -167,6 +167,52 @@ func TestRunKeepsQuiet(t *testing.T) {
 	}
 }
 
+// onScreen is a wsproxy that has a terminal.
+type screened struct {
+	cmd   *exec.Cmd
+	tty   *os.File
+	shown *output
+	read  chan struct{} // closed at the end of the terminal
+}
+
+// onScreen starts wsproxy in a terminal until the test ends.
+func onScreen(t *testing.T, env []string, args ...string) *screened {
+	t.Helper()
+	s := &screened{cmd: exec.Command(program, args...), shown: newOutput(), read: make(chan struct{})}
+	s.cmd.Env = append(append(os.Environ(), env...), "TERM=xterm-256color")
+	tty, err := pty.StartWithSize(s.cmd, &pty.Winsize{Rows: 24, Cols: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.tty = tty
+	kill := time.AfterFunc(patience, func() { _ = s.cmd.Process.Kill() })
+	go func() {
+		defer close(s.read)
+		_, _ = io.Copy(s.shown, tty) // to the end of the terminal
+		s.shown.end()
+	}()
+	t.Cleanup(func() {
+		kill.Stop()
+		_ = s.cmd.Process.Kill() // mostly over already
+		_ = tty.Close()
+		<-s.read
+	})
+	return s
+}
+
+// quit leaves the screen, waits for wsproxy's end, and answers its code and what came
+// behind the screen.
+func (s *screened) quit(t *testing.T) (code int, after string, ok bool) {
+	t.Helper()
+	if _, err := s.tty.WriteString("Q"); err != nil {
+		t.Fatal(err)
+	}
+	<-s.read
+	_ = s.cmd.Wait() // its code tells
+	_, after, ok = strings.Cut(s.shown.String(), "\x1b[?1049l")
+	return s.cmd.ProcessState.ExitCode(), after, ok
+}
+
 // With --screen the command's output waits until the user leaves.
 func TestRunScreen(t *testing.T) {
 	t.Parallel()
@@ -174,33 +220,37 @@ func TestRunScreen(t *testing.T) {
 		return
 	}
 	server := serve(t, site(nil)).Addr
-	cmd := exec.Command(program, "run", "--screen", "--", "sh", "-c", `trap "" TERM; echo "these are spoken words"; curl -s --max-time 20 "$1"; exit 4`, "sh", "http://"+server+"/")
-	cmd.Env = append(append(os.Environ(), home(t)...), "TERM=xterm-256color")
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 100})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tty.Close()
-	kill := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
-	defer kill.Stop()
-	shown := newOutput()
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		_, _ = io.Copy(shown, tty) // to the end of the terminal
-		shown.end()
-	}()
-	before := shown.wait(t, server, 1)
+	s := onScreen(t, home(t), "run", "--screen", "--", "sh", "-c", `trap "" TERM; echo "these are spoken words"; curl -s --max-time 20 "$1"; exit 4`, "sh", "http://"+server+"/")
+	before := s.shown.wait(t, server, 1)
 	if strings.Contains(before, "spoken words") { // the page itself may be shown
 		t.Errorf("the command wrote into the screen:\n%q", before)
 	}
-	if _, err := tty.WriteString("Q"); err != nil {
-		t.Fatal(err)
-	}
-	<-read
-	_ = cmd.Wait()
-	_, after, ok := strings.Cut(shown.String(), "\x1b[?1049l")
-	if code := cmd.ProcessState.ExitCode(); code != 4 || !ok || !strings.Contains(after, "these are spoken words") || !strings.Contains(after, "<p>a page</p>") || !strings.Contains(after, "1 HTTP exchange") {
+	code, after, ok := s.quit(t)
+	if code != 4 || !ok || !strings.Contains(after, "these are spoken words") || !strings.Contains(after, "<p>a page</p>") || !strings.Contains(after, "1 HTTP exchange") {
 		t.Errorf("exit code %d:\n%q", code, after)
+	}
+}
+
+// Java's own clients come through wsproxy, to loopback too, and trust it.
+func TestRunJava(t *testing.T) {
+	t.Parallel()
+	if leftOut(t, needs("java", "javac")) {
+		return
+	}
+	plain := "http://" + serve(t, site(nil)).Addr
+	addr, cert := secureSite(t)
+	p, code := wsproxyRun(t, runEnv(t, cert), "--", "java", "-XX:TieredStopAtLevel=1", "java/Ways.java", plain, "https://"+addr)
+	want := `URL http: <p>a page</p>
+HttpClient http: 200 <p>a page</p>
+WebSocket http: hello 1000
+URL https: <p>a page</p>
+HttpClient https: 200 <p>a page</p>
+WebSocket https: hello 1000
+`
+	if got := p.stdout.String(); got != want || code != 0 {
+		t.Errorf("exit code %d, the program says\n%s%s", code, got, p.stderr)
+	}
+	if !strings.Contains(p.stderr.String(), "2 sessions (0 refused), 8 frames, 0 findings, 4 HTTP exchanges\n") {
+		t.Errorf("the summary is\n%s", p.stderr)
 	}
 }

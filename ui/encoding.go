@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
@@ -30,6 +31,8 @@ func decoded(body []byte, encoding string) (plain []byte, whole, ok bool) {
 			in.Reset(body)
 			r, err = flate.NewReader(in), nil
 		}
+	case "br": // a window of at most 16 MiB (RFC 7932 section 9.1)
+		r = brotli.NewReader(in)
 	case "zstd":
 		var z *zstd.Decoder
 		if z, err = zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8<<20)); err == nil {

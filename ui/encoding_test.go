@@ -2,10 +2,12 @@ package ui
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
 
+	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
@@ -25,6 +27,8 @@ func encoded(t *testing.T, encoding, text string) []byte {
 		w = zlib.NewWriter(&b)
 	case "raw":
 		w, err = flate.NewWriter(&b, 6)
+	case "br":
+		w = brotli.NewWriter(&b)
 	case "zstd":
 		w, err = zstd.NewWriter(&b)
 	}
@@ -42,7 +46,10 @@ func encoded(t *testing.T, encoding, text string) []byte {
 
 func TestDecoded(t *testing.T) {
 	text := strings.Repeat("a body that repeats itself ", 2000)
-	for name, encoding := range map[string]string{"gzip": "GZip", "deflate": "deflate", "raw": "deflate", "zstd": " zstd "} {
+	for i := range 2000 { // and does not
+		text += fmt.Sprintf("%x ", i*i*i)
+	}
+	for name, encoding := range map[string]string{"gzip": "GZip", "deflate": "deflate", "raw": "deflate", "br": "BR", "zstd": " zstd "} {
 		body := encoded(t, name, text)
 		if got, whole, ok := decoded(body, encoding); string(got) != text || !whole || !ok {
 			t.Errorf("%s: %d bytes, %v, %v", name, len(got), whole, ok)
@@ -59,9 +66,14 @@ func TestDecoded(t *testing.T) {
 			t.Errorf("%q is taken", encoding)
 		}
 	}
-	bomb := encoded(t, "gzip", strings.Repeat("0", 3*decodedLimit))
-	if got, whole, ok := decoded(bomb, "gzip"); len(got) != decodedLimit || whole || !ok {
-		t.Errorf("of a bomb: %d bytes, %v, %v", len(got), whole, ok)
+	for _, encoding := range []string{"gzip", "br", "zstd"} {
+		bomb := encoded(t, encoding, strings.Repeat("0", 3*decodedLimit))
+		if got, whole, ok := decoded(bomb, encoding); len(got) != decodedLimit || whole || !ok {
+			t.Errorf("of a bomb in %s: %d bytes, %v, %v", encoding, len(got), whole, ok)
+		}
+	}
+	if got, whole, ok := decoded([]byte("\x0b\x02\x80hello\x03"), "br"); string(got) != "hello" || !whole || !ok { // RFC 7932, by hand
+		t.Errorf("hello in br is %q, %v, %v", got, whole, ok)
 	}
 }
 

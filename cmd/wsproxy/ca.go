@@ -48,11 +48,10 @@ Whoever has its key can pretend to be any server to those who trust it.`,
 
 func describeCA(w io.Writer, a *ca.Authority) {
 	c := a.Certificate()
-	spki := sha256.Sum256(c.RawSubjectPublicKeyInfo)
 	fmt.Fprintf(w, "certificate   %s\n", a.Path())
 	fmt.Fprintf(w, "subject       %s\n", c.Subject.CommonName)
 	fmt.Fprintf(w, "SHA-256       %s\n", a.Fingerprint())
-	fmt.Fprintf(w, "SPKI          %s\n", base64.StdEncoding.EncodeToString(spki[:]))
+	fmt.Fprintf(w, "SPKI          %s\n", spki(c))
 	fmt.Fprintf(w, "valid until   %s\n", c.NotAfter.Format(time.DateOnly))
 	if a.Expiring() {
 		fmt.Fprintf(w, "              soon: remove both files in %s, and install the new one in its place\n", filepath.Dir(a.Path()))
@@ -60,6 +59,12 @@ func describeCA(w io.Writer, a *ca.Authority) {
 	for _, s := range caStores {
 		fmt.Fprintf(w, "%-12s  %s\n", s.name, s.state(a))
 	}
+}
+
+// spki is the digest of a certificate's key, as browsers take it.
+func spki(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 func caPathCmd() *cobra.Command {
@@ -160,7 +165,7 @@ func trustEnvironment(path string, own []byte) ([]variable, error) {
 	for _, name := range trustVariables {
 		all = append(all, variable{name, bundle})
 	}
-	return append(all, variable{"NODE_EXTRA_CA_CERTS", path}, variable{"JAVA_TOOL_OPTIONS", javaOptions(java)}), nil
+	return append(all, variable{"NODE_EXTRA_CA_CERTS", path}, variable{javaVariable, javaOptions(java)}), nil
 }
 
 // store holds whom programs trust, and can be changed. truststore's are such.

@@ -62,13 +62,27 @@ func javaRoots(roots []byte) []byte {
 	var names []string
 	var certs [][]byte
 	for block, rest := pem.Decode(roots); block != nil; block, rest = pem.Decode(rest) {
-		if _, err := x509.ParseCertificate(block.Bytes); block.Type != "CERTIFICATE" || err != nil {
+		c, err := x509.ParseCertificate(block.Bytes)
+		if block.Type != "CERTIFICATE" || err != nil || len(c.Issuer.Names) == 0 { // Java takes none without an issuer
 			continue
 		}
 		names = append(names, fmt.Sprint("root-", len(certs)))
 		certs = append(certs, bytes.Clone(block.Bytes))
 	}
 	return javaStore(names, certs, 0)
+}
+
+// javaVariable is read by every Java that starts, which says so.
+const javaVariable = "JAVA_TOOL_OPTIONS"
+
+// javaProxy are the options that send Java's own clients through a proxy, to
+// loopback too. They go behind others.
+func javaProxy(host, port string) string {
+	options := ""
+	for _, scheme := range []string{"http", "https"} {
+		options += " -D" + scheme + ".proxyHost=" + host + " -D" + scheme + ".proxyPort=" + port
+	}
+	return options + " -Dhttp.nonProxyHosts="
 }
 
 // javaOptions are what JAVA_TOOL_OPTIONS is to hold for a store, beside what it has.
@@ -78,7 +92,7 @@ func javaOptions(path string) string {
 		store = `"` + store + `"`
 	}
 	store += " -Djavax.net.ssl.trustStoreType=JKS"
-	before := os.Getenv("JAVA_TOOL_OPTIONS")
+	before := os.Getenv(javaVariable)
 	if strings.Contains(before, store) {
 		return before
 	}

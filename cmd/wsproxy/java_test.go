@@ -31,6 +31,13 @@ func TestJavaStore(t *testing.T) {
 	if n := binary.BigEndian.Uint32(roots[8:]); n != 2 || bytes.Count(roots, block.Bytes) != 2 {
 		t.Errorf("the store of two certificates and rubbish has %d", n)
 	}
+	nameless, err := os.ReadFile("testdata/java/nameless.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if roots := javaRoots(append(nameless, text...)); binary.BigEndian.Uint32(roots[8:]) != 1 {
+		t.Error("a certificate without an issuer is in the store, which Java refuses then")
+	}
 }
 
 func TestJavaOptions(t *testing.T) {
@@ -75,5 +82,12 @@ func TestJavaHome(t *testing.T) {
 	t.Setenv("JAVA_HOME", "/opt/java")
 	if got := javaHome(); got != "/opt/java" {
 		t.Errorf("by name: %q", got)
+	}
+}
+
+// What run adds goes behind the store, and leaves loopback to the proxy.
+func TestJavaProxy(t *testing.T) {
+	if got := javaProxy("127.0.0.1", "8080"); got != " -Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=8080 -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=8080 -Dhttp.nonProxyHosts=" {
+		t.Error(got)
 	}
 }

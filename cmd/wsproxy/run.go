@@ -42,6 +42,7 @@ type proxying struct {
 	// clients are those that wsproxy plays itself; nil: they come from outside.
 	// The run ends when they are done.
 	clients func(context.Context) error
+	opens   string // what they are, in the words of the screen
 }
 
 // startProxy is startDoors with one door.
@@ -125,6 +126,9 @@ func (p *proxying) watchUntilEnd(ctx context.Context) error {
 	watching, stopWatching := context.WithCancel(context.Background())
 	defer stopWatching()
 	shown := p.view()
+	if p.opens != "" {
+		shown.options.Open = p.opens
+	}
 	running, quitting := context.WithCancel(ctx)
 	defer quitting()
 	serving.Go(func() { watched <- shown.watch(watching, running) })

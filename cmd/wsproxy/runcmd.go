@@ -73,28 +73,21 @@ instead: its address is in WSPROXY_URL.`,
 }
 
 func runCommand(cmd *cobra.Command, run rootFlags, forward *forwardFlags, f runFlags, args []string) error {
-	path, err := exec.LookPath(args[0])
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return &exitError{exitNotExecutable, fmt.Errorf("cannot run %s: permission denied", args[0]), ""}
-	case err != nil && !errors.Is(err, exec.ErrDot):
-		return &exitError{exitNotFound, fmt.Errorf("cannot run %s: there is no such command", args[0]), ""}
+	path, err := lookCommand(args[0])
+	if err != nil {
+		return err
 	}
 	var target *url.URL
 	var authority *ca.Authority
 	if f.to != "" {
 		target, err = parseTarget(f.to)
-	} else if run.forward, err = forward.forward(); err == nil {
-		if authority, err = openCA(); err == nil {
-			run.forward.Leaf = authority.Leaf
-		}
+	} else {
+		authority, err = run.authorize(forward)
 	}
 	if err != nil {
 		return err
 	}
-	if len(run.listen) == 0 {
-		run.listen = []string{"127.0.0.1:0"}
-	}
+	run.listenForChild()
 	o := &run.output
 	o.exchanges = true
 	o.silent = !f.screen && !o.plain && !o.json
@@ -105,9 +98,15 @@ func runCommand(cmd *cobra.Command, run rootFlags, forward *forwardFlags, f runF
 	if err != nil {
 		return err
 	}
-	c := &child{proxy: p, cmd: exec.Command(path, args[1:]...), screen: f.screen}
+	p.opens = filepath.Base(args[0]) + " runs through wsproxy"
+	c := &child{proxy: p, cmd: exec.Command(path, args[1:]...), screen: f.screen, terminal: true}
+	c.hint = c.wonder
 	c.cmd.Args[0] = args[0]
-	if c.cmd.Env, err = c.environment(authority); err != nil {
+	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if c.cmd.Env, err = c.environment(authority); err == nil && f.screen {
+		err = c.aside()
+	}
+	if err != nil {
 		closeAll(p.listeners)
 		return errors.Join(err, p.recording.close())
 	}
@@ -115,15 +114,49 @@ func runCommand(cmd *cobra.Command, run rootFlags, forward *forwardFlags, f runF
 	return c.outcome(p.watchUntilEnd(cmd.Context()))
 }
 
-// child is the command of a run. It plays the clients.
+// lookCommand finds a command to run, as a shell does.
+func lookCommand(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return "", &exitError{exitNotExecutable, fmt.Errorf("cannot run %s: permission denied", name), ""}
+	case err != nil && !errors.Is(err, exec.ErrDot):
+		return "", &exitError{exitNotFound, fmt.Errorf("cannot run %s: there is no such command", name), ""}
+	}
+	return path, nil
+}
+
+// authorize makes of a run a forward proxy that signs with the user's authority.
+func (f *rootFlags) authorize(forward *forwardFlags) (a *ca.Authority, err error) {
+	if f.forward, err = forward.forward(); err != nil {
+		return nil, err
+	}
+	if a, err = openCA(); err == nil {
+		f.forward.Leaf = a.Leaf
+	}
+	return a, err
+}
+
+// listenForChild has a run listen for one child alone, unless it was told where.
+func (f *rootFlags) listenForChild() {
+	if len(f.listen) == 0 {
+		f.listen = []string{"127.0.0.1:0"}
+	}
+}
+
+// child is the command of a run, or a browser. It plays the clients.
 type child struct {
-	proxy  *proxying
-	cmd    *exec.Cmd
-	screen bool
-	output *os.File // what it says while the screen is open
-	hinted bool
-	ended  bool
-	code   int // once it has ended
+	proxy    *proxying
+	cmd      *exec.Cmd
+	screen   bool
+	terminal bool          // it has the terminal, where wsproxy is silent until its end
+	limit    time.Duration // how long it may take to end once it is told to; 0: as long as it likes
+	hint     func()        // wonders that nothing has come through
+	output   *os.File      // what it says while the screen is open
+	hinted   bool
+	told     bool // to end, by wsproxy
+	ended    bool
+	code     int // once it has ended
 }
 
 // idleHint is when a command that has sent nothing yet is wondered at.
@@ -132,13 +165,9 @@ const idleHint = 5 * time.Second
 // run runs the command to its end. When ctx ends, the command is told to end by
 // the same signal, or because the user has left the screen, and is waited for.
 func (c *child) run(ctx context.Context) error {
-	c.proxy.notices.hold() // the command has the terminal
-	defer c.proxy.notices.release()
-	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if c.screen {
-		if err := c.aside(); err != nil {
-			return err
-		}
+	if c.terminal {
+		c.proxy.notices.hold()
+		defer c.proxy.notices.release()
 	}
 	passed := make(chan os.Signal, 8)
 	signal.Notify(passed, passedSignals()...)
@@ -150,6 +179,9 @@ func (c *child) run(ctx context.Context) error {
 	go func() { done <- c.cmd.Wait() }()
 	wonder := time.NewTimer(idleHint)
 	defer wonder.Stop()
+	late := time.NewTimer(0)
+	late.Stop()
+	defer late.Stop()
 	left := ctx.Done()
 	for {
 		select {
@@ -166,7 +198,7 @@ func (c *child) run(ctx context.Context) error {
 		case sig := <-passed:
 			c.pass(sig)
 		case <-left:
-			left = nil
+			left, c.told = nil, true
 			signal.Notify(passed, os.Interrupt, syscall.SIGTERM) // the next ones are the command's too
 			var s signalError
 			if errors.As(context.Cause(ctx), &s) {
@@ -174,16 +206,24 @@ func (c *child) run(ctx context.Context) error {
 			} else {
 				c.pass(syscall.SIGTERM)
 			}
+			if c.limit > 0 {
+				late.Reset(c.limit)
+			}
+		case <-late.C:
+			_ = c.cmd.Process.Kill() // it may just have ended
 		}
 	}
 }
 
-// pass passes a signal on. What a terminal sends reaches the command by itself.
+// pass passes a signal on. What a terminal sends reaches who has it by itself. Where
+// there are no signals a child with a limit is killed.
 func (c *child) pass(sig os.Signal) {
-	if sig == os.Interrupt && !c.screen && isTerminal(os.Stdin) {
+	if sig == os.Interrupt && c.terminal && !c.screen && isTerminal(os.Stdin) {
 		return
 	}
-	_ = c.cmd.Process.Signal(sig) // it may just have ended
+	if err := c.cmd.Process.Signal(sig); err != nil && c.limit > 0 {
+		_ = c.cmd.Process.Kill() // it may just have ended
+	}
 }
 
 // aside has the command talk to a file instead of the terminal.
@@ -196,8 +236,8 @@ func (c *child) aside() error {
 	return nil
 }
 
-// hint says, once, what to do when nothing came through.
-func (c *child) hint() {
+// wonder says, once, what to do when nothing came through.
+func (c *child) wonder() {
 	if c.hinted || c.screen || c.proxy.flags.output.quiet || c.proxy.server.Stats().Total > 0 {
 		return
 	}
@@ -260,12 +300,15 @@ func (c *child) environment(authority *ca.Authority) ([]string, error) {
 	if err != nil {
 		return nil, failf("", "cannot read %s: %v", authority.Path(), cause(err))
 	}
-	bundle, err := keep("roots", ".pem", append(systemRoots(), own...))
+	trusting, err := trustEnvironment(authority.Path(), own)
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range trustVariables {
-		env = append(env, name+"="+bundle)
+	for _, v := range trusting {
+		if v.name == javaVariable {
+			v.value += javaProxy(at.Hostname(), at.Port())
+		}
+		env = append(env, v.name+"="+v.value)
 	}
 	extra := authority.Path()
 	if before := os.Getenv("NODE_EXTRA_CA_CERTS"); before != "" {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 )
@@ -34,3 +35,13 @@ func exitCode(st *os.ProcessState) int {
 	}
 	return st.ExitCode()
 }
+
+// ownGroup has a command lead a group of processes of its own, which the terminal's keys
+// do not reach. The goroutine that starts it must keep its thread until its end.
+func ownGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	dieTogether(cmd.SysProcAttr)
+}
+
+// endGroup ends what is left of the group of a command that has ended.
+func endGroup(leader int) { _ = syscall.Kill(-leader, syscall.SIGKILL) } // mostly nothing is
