@@ -155,30 +155,33 @@ func (b *builder) word() error {
 	}
 	b.next = end
 	what, value, valued := strings.Cut(b.text[b.at:end], "=")
-	s := &b.spec
-	begun := s.begun
-	s.begun = true
-	if valued && value == "" && end < len(b.text) && (b.text[end] == '"' || b.text[end] == '\'') && (what == "reason" || what == "payload") {
-		return nil // the text follows
-	}
+	first := !b.spec.begun
+	b.spec.begun = true
 	if op, ok := opcodes[what]; ok && !valued {
 		return b.setOpcode(op)
 	}
 	if do, ok := words[what]; ok {
 		return do(b, value, valued)
 	}
+	if valued {
+		return b.fail("there is no field %s", what)
+	}
+	return b.bare(what, first)
+}
+
+// bare takes what is neither an opcode's name nor a field: bytes, a close code, a
+// number of an opcode.
+func (b *builder) bare(what string, first bool) error {
 	digits, isHex := strings.CutPrefix(what, "0x")
 	_, err := strconv.ParseUint(what, 10, 64)
 	switch {
-	case valued:
-		return b.fail("there is no field %s", what)
-	case isHex && !begun && len(digits) == 1:
+	case isHex && first && len(digits) == 1:
 		return b.number(what)
 	case isHex:
 		return b.hex(digits)
-	case err == nil && s.Opcode == inspect.OpClose:
+	case err == nil && b.spec.Opcode == inspect.OpClose:
 		return words["code"](b, what, true)
-	case err == nil && !begun:
+	case err == nil && first:
 		return b.fail("a number alone is no opcode: op=%s", what)
 	}
 	return b.fail("%q is no opcode and no field; a text stands in quotes", what)
@@ -218,7 +221,9 @@ var words = map[string]func(b *builder, value string, valued bool) error{
 		}
 		return nil
 	},
-	"hex": func(b *builder, value string, _ bool) error { return b.hex(value) },
+	"reason":  (*builder).before,
+	"payload": (*builder).before,
+	"hex":     func(b *builder, value string, _ bool) error { return b.hex(value) },
 	"code": func(b *builder, value string, _ bool) error {
 		code, err := strconv.ParseUint(value, 10, 16)
 		switch {
@@ -231,6 +236,14 @@ var words = map[string]func(b *builder, value string, valued bool) error{
 		b.spec.payload = binary.BigEndian.AppendUint16(nil, uint16(code))
 		return nil
 	},
+}
+
+// before takes a name that may stand in front of a text.
+func (b *builder) before(value string, valued bool) error {
+	if !valued || value != "" || b.next == len(b.text) || b.text[b.next] != '"' && b.text[b.next] != '\'' {
+		return b.fail("a text in quotes follows")
+	}
+	return nil
 }
 
 func (b *builder) setOpcode(op inspect.Opcode) error {
