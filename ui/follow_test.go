@@ -141,7 +141,7 @@ func TestNothing(t *testing.T) {
 	p.close()
 	d := drive(t, p.store(false), Options{}, 80, 24).has("No WebSocket session in this recording. 1 HTTP exchange hidden: press H.")
 	d.keys("<Enter>").has("there is no session yet").keys("<Tab>jkgG<PgDn><PgUp>12345/x<Enter>").has("nothing to search")
-	d.keys("<Tab><Enter>jkgGJKq").keys("H").has("GET /a")
+	d.keys("<Tab><Enter>jkgGJ[q").keys("H").has("GET /a")
 }
 
 func TestSearch(t *testing.T) {

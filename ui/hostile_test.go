@@ -89,7 +89,7 @@ func TestStorm(t *testing.T) {
 	p := everyday(t)
 	s := p.store(true)
 	var all []string
-	for _, b := range bindings() {
+	for _, b := range commands() {
 		for _, k := range b.keys {
 			if len([]rune(k)) > 1 {
 				k = "<" + k + ">"

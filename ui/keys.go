@@ -1,13 +1,14 @@
 package ui
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/gdamore/tcell/v2"
 )
 
-// places are where a key works.
+// places are where a command works.
 type places uint8
 
 const (
@@ -21,51 +22,100 @@ const (
 	inAll   = inPanes | inHelp
 )
 
-// binding is what a key does. The bottom line and the help are printed from the
-// bindings, and nothing else answers to keys.
-type binding struct {
-	keys  []string // as keyName says
-	shown string   // the keys as people write them
+// command is something that a user can have done: by a key, by its name behind
+// ":", or by finding it with ctrl-p. The bottom line and the help are printed from the
+// commands, and nothing else answers to keys.
+type command struct {
+	name  string   // as ":" and the keys file call it; one name may mean another thing in another place
+	keys  []string // as keyName says; the keys file may change them
 	label string   // in the bottom line; empty: only in the help
 	doc   string
 	where places
-	when  func(*view) bool // nil: always
-	do    func(*view)
+	when  func(*view) bool    // nil: always
+	do    func(*view)         // without words behind its name, or by a key
+	with  func(*view, string) // with words behind its name; nil: it takes none
 }
 
-// bindings is the table of keys, the most useful first: the bottom line shows as
-// many as fit.
-func bindings() []binding {
-	return []binding{
-		{[]string{"?", "F1"}, "?", "help", "this help, and back", inAll, nil, (*view).toggleHelp},
-		{[]string{"Enter"}, "enter", "frames", "go to the session's frames", inSessions, nil, (*view).enter},
-		{[]string{"Enter"}, "enter", "look", "look at the frame in the tabs below", inFrames, nil, (*view).enter},
-		{[]string{"Enter"}, "enter", "whole screen", "give the tab the whole screen, and back", inDetail, nil, (*view).enter},
-		{[]string{"q", "Esc"}, "q", "back", "back: from the tabs to the frames, to the sessions, out", inAll, nil, (*view).back},
-		{[]string{"1", "2", "3", "4", "5"}, "1-5", "tabs", "the tab of that number", inPanes, nil, nil},
-		{[]string{"F"}, "F", "follow", "stay on the newest frame, until you go elsewhere", inPanes, isLive, (*view).toggleFollow},
-		{[]string{"/"}, "/", "search", "search the session's messages", inPanes, nil, (*view).askSearch},
-		{[]string{"n"}, "n", "next", "the next message that was searched for", inPanes, hasSearch, (*view).searchNext},
-		{[]string{"N"}, "N", "previous", "the one before", inPanes, hasSearch, (*view).searchPrevious},
-		{[]string{"w"}, "w", "save", "save what the recording holds as a file", inPanes, canSave, (*view).askSave},
-		{[]string{"H"}, "H", "HTTP", "show or hide plain HTTP exchanges", inPanes, nil, (*view).toggleExchanges},
-		{[]string{"Tab"}, "tab", "pane", "the next pane", inPanes, nil, (*view).nextPane},
-		{[]string{"Backtab"}, "shift-tab", "", "the pane before", inPanes, nil, (*view).previousPane},
-		{[]string{"j", "Down"}, "j ↓", "", "one down", inAll, nil, (*view).down},
-		{[]string{"k", "Up"}, "k ↑", "", "one up", inAll, nil, (*view).up},
-		{[]string{"PgDn", "Ctrl-F", " "}, "PgDn space", "", "a page down", inAll, nil, (*view).pageDown},
-		{[]string{"PgUp", "Ctrl-B"}, "PgUp", "", "a page up", inAll, nil, (*view).pageUp},
-		{[]string{"g", "Home"}, "g Home", "", "to the first", inAll, nil, (*view).first},
-		{[]string{"G", "End"}, "G End", "", "to the last; in live frames it follows from there", inAll, nil, (*view).last},
-		{[]string{"J"}, "J", "", "the next frame, without leaving the tab", inDetail, nil, (*view).nextFrame},
-		{[]string{"K"}, "K", "", "the frame before", inDetail, nil, (*view).previousFrame},
-		{[]string{"l", "Right"}, "l →", "", "as enter", inLists, nil, (*view).enter},
-		{[]string{"h", "Left"}, "h ←", "", "to the pane before", inFrames | inDetail, nil, (*view).leave},
-		{[]string{"Ctrl-L"}, "ctrl-l", "", "draw the screen again", inAll, nil, (*view).redraw},
-		{[]string{"Q"}, "Q", "quit", "leave wsproxy", inAll, nil, (*view).quit},
-		{[]string{"Ctrl-C"}, "ctrl-c", "", "leave at once, as an interrupted command", inAll, nil, (*view).interrupt},
+// commands is the table of all of them, the most useful first: the bottom line
+// shows as many as fit. A file that has commands of its own adds its table here.
+func commands() []command {
+	return slices.Concat(goingCommands(), tabCommands(), listCommands(), lookingCommands(), movingCommands(), leavingCommands())
+}
+
+// goingCommands lead in and out.
+func goingCommands() []command {
+	return []command{
+		{"help", []string{"?", "F1"}, "help", "the keys that work here, and back", inAll, nil, (*view).toggleHelp, nil},
+		{"enter", []string{"Enter", "l", "Right"}, "frames", "go to the session's frames", inSessions, nil, (*view).enter, nil},
+		{"enter", []string{"Enter", "l", "Right"}, "look", "look at the frame in the tabs below", inFrames, nil, (*view).enter, nil},
+		{"enter", []string{"Enter"}, "whole screen", "give the tab the whole screen, and back", inDetail, nil, (*view).enter, nil},
+		{"back", []string{"q", "Esc"}, "back", "back: from the tabs to the frames, to the sessions, out", inAll, nil, (*view).back, nil},
 	}
 }
+
+// tabCommands open a tab, by its number.
+func tabCommands() []command {
+	var all []command
+	for i, t := range tabs() {
+		all = append(all, command{"tab-" + strings.ToLower(t.name), []string{fmt.Sprint(i + 1)}, "", "the tab " + t.name, inPanes, nil,
+			func(v *view) { v.showTab(i) }, nil})
+	}
+	all[0].label = tabsLabel
+	return all
+}
+
+// tabsLabel stands for all tabs in the bottom line.
+const tabsLabel = "tabs"
+
+// listCommands choose what the lists show.
+func listCommands() []command {
+	return []command{
+		{"follow", []string{"F"}, "follow", "stay on the newest frame, until you go elsewhere", inPanes, isLive, (*view).toggleFollow, nil},
+		{"exchanges", []string{"H"}, "HTTP", "show or hide plain HTTP exchanges", inPanes, nil, (*view).toggleExchanges, nil},
+	}
+}
+
+// lookingCommands look for something, or keep it.
+func lookingCommands() []command {
+	return []command{
+		{"search", []string{"/"}, "search", "search the messages", inPanes, nil, (*view).askSearch, (*view).searchFor},
+		{"next", []string{"n"}, "next", "the next message that was searched for", inPanes, hasSearch, (*view).searchNext, nil},
+		{"previous", []string{"N"}, "previous", "the one before", inPanes, hasSearch, (*view).searchPrevious, nil},
+		{"save", []string{"w"}, "save", "save what the recording holds as a file", inPanes, canSave, (*view).askSave, (*view).saveAs},
+	}
+}
+
+// movingCommands go up and down, and from pane to pane.
+func movingCommands() []command {
+	return []command{
+		{"next-pane", []string{"Tab"}, "pane", "the next pane", inPanes, nil, (*view).nextPane, nil},
+		{"previous-pane", []string{"Backtab"}, "", "the pane before", inPanes, nil, (*view).previousPane, nil},
+		{"down", []string{"j", "Down"}, "", "one down", inAll, nil, (*view).down, nil},
+		{"up", []string{"k", "Up"}, "", "one up", inAll, nil, (*view).up, nil},
+		{"page-down", []string{"PgDn", "Ctrl-F", " "}, "", "a page down", inAll, nil, (*view).pageDown, nil},
+		{"page-up", []string{"PgUp", "Ctrl-B"}, "", "a page up", inAll, nil, (*view).pageUp, nil},
+		{"first", []string{"g", "Home"}, "", "to the first", inAll, nil, (*view).first, nil},
+		{"last", []string{"G", "End"}, "", "to the last; in live frames it follows from there", inAll, nil, (*view).last, nil},
+		{"next-frame", []string{"]", "J"}, "", "the next frame, without leaving the tab", inDetail, nil, (*view).nextFrame, nil},
+		{"previous-frame", []string{"["}, "", "the frame before", inDetail, nil, (*view).previousFrame, nil},
+		{"leave", []string{"h", "Left"}, "", "to the pane before", inFrames | inDetail, nil, (*view).leave, nil},
+	}
+}
+
+// leavingCommands are about commands, and the screen itself.
+func leavingCommands() []command {
+	return []command{
+		{"command", []string{":"}, "command", "do what has this name", inPanes, nil, (*view).askCommand, nil},
+		{"palette", []string{"Ctrl-P"}, "find a command", "find a command by some letters of it", inPanes, nil, (*view).askPalette, nil},
+		{"keys", []string{"K"}, "", "all keys, wherever they work", inAll, nil, (*view).toggleKeys, nil},
+		{"redraw", []string{"Ctrl-L"}, "", "draw the screen again", inAll, nil, (*view).redraw, nil},
+		{"quit", []string{"Q"}, "quit", "leave wsproxy", inAll, nil, (*view).quit, nil},
+		{interruptCommand, []string{"Ctrl-C"}, "", "leave at once, as an interrupted command", inAll, nil, (*view).interrupt, nil},
+	}
+}
+
+// interruptCommand keeps its key whatever a keys file says.
+const interruptCommand = "interrupt"
 
 func isLive(v *view) bool    { return v.options.Live }
 func hasSearch(v *view) bool { return v.search.text != "" }
@@ -81,6 +131,39 @@ func keyName(e *tcell.EventKey) string {
 	return tcell.KeyNames[e.Key()]
 }
 
+// writtenKeys are keys as people write them, where that is not their name in
+// lower case.
+var writtenKeys = map[string]string{" ": "space", "Backtab": "shift-tab", "Down": "↓", "Up": "↑", "Right": "→", "Left": "←", "PgDn": "PgDn", "PgUp": "PgUp", "Home": "Home", "End": "End"}
+
+// written is a key as people write it.
+func written(key string) string {
+	switch w, ok := writtenKeys[key]; {
+	case ok:
+		return w
+	case len([]rune(key)) == 1:
+		return key
+	case strings.HasPrefix(key, "F") && len(key) < 4:
+		return key
+	}
+	return strings.ToLower(key)
+}
+
+// shown are the command's keys as people write them, the first alone if only
+// that is wanted.
+func (c *command) shown(all bool) string {
+	if len(c.keys) == 0 {
+		return ""
+	}
+	if !all {
+		return written(c.keys[0])
+	}
+	var keys []string
+	for _, k := range c.keys {
+		keys = append(keys, written(k))
+	}
+	return strings.Join(keys, " ")
+}
+
 // place is where the keys go now.
 func (v *view) place() places {
 	if v.help != nil {
@@ -89,80 +172,72 @@ func (v *view) place() places {
 	return 1 << v.focus
 }
 
-// works says that a key does something here and now.
-func (b *binding) works(v *view) bool {
-	return b.where&v.place() != 0 && (b.when == nil || b.when(v))
+// works says that a command does something here and now.
+func (c *command) works(v *view) bool {
+	return c.where&v.place() != 0 && (c.when == nil || c.when(v))
 }
 
 // press does what a key does here; false if that is nothing.
 func (v *view) press(key string) bool {
-	for _, b := range bindings() {
-		if !slices.Contains(b.keys, key) || !b.works(v) {
-			continue
+	for i := range v.commands {
+		if c := &v.commands[i]; slices.Contains(c.keys, key) && c.works(v) {
+			v.said = ""
+			c.do(v)
+			return true
 		}
-		v.said = ""
-		if b.do == nil { // the one row that stands for several keys
-			v.showTab(int(key[0] - '1'))
-		} else {
-			b.do(v)
-		}
-		return true
 	}
 	return false
+}
+
+// named is the command of that name that works here; nil if there is none.
+func (v *view) named(name string) *command {
+	for i := range v.commands {
+		if c := &v.commands[i]; c.name == name && c.works(v) {
+			return c
+		}
+	}
+	return nil
+}
+
+// tabKeys are the keys of the first tab and the last: "1-5".
+func (v *view) tabKeys() string {
+	var first, last string
+	for _, c := range v.commands {
+		if k := c.shown(false); k != "" && strings.HasPrefix(c.name, "tab-") {
+			if first == "" {
+				first = k
+			}
+			last = k
+		}
+	}
+	if first == last {
+		return first
+	}
+	return first + "-" + last
 }
 
 // keysHere is the bottom line: the keys that work here, as many as fit.
 func (v *view) keysHere(w int) []span {
 	var out []span
 	used := 0
-	for _, b := range bindings() {
-		if b.label == "" || !b.works(v) {
+	for i := range v.commands {
+		c := &v.commands[i]
+		if c.label == "" || !c.works(v) || len(c.keys) == 0 {
 			continue
 		}
-		label := b.label
-		if b.shown == "q" && v.atTop() {
+		shown, label := c.shown(false), c.label
+		switch {
+		case c.name == "back" && v.atTop():
 			label = "quit"
+		case label == tabsLabel:
+			shown = v.tabKeys()
 		}
-		n := 2 + len(b.shown) + 1 + len(label)
+		n := 2 + width(shown) + 1 + width(label)
 		if used+n > w {
 			continue
 		}
 		used += n
-		out = append(out, span{"  ", plain}, span{b.shown, strong}, span{" " + label, dim})
+		out = append(out, span{"  ", plain}, span{shown, strong}, span{" " + label, dim})
 	}
 	return out
-}
-
-// helpPage is the table of keys, where each works and what it does.
-func helpPage(w int) *page {
-	p := &page{width: w}
-	for _, group := range []struct {
-		title string
-		is    func(places) bool
-	}{
-		{"Everywhere", func(p places) bool { return p&inPanes == inPanes }},
-		{"In the sessions", func(p places) bool { return p&inPanes != inPanes && p&inSessions != 0 }},
-		{"In the frames", func(p places) bool { return p&inPanes != inPanes && p&inFrames != 0 }},
-		{"In the tabs", func(p places) bool { return p&inPanes != inPanes && p&inDetail != 0 }},
-	} {
-		p.title(group.title)
-		for _, b := range bindings() {
-			if group.is(b.where) {
-				p.lines = append(p.lines, line{spans: []span{{"  " + pad(b.shown, 12), name}, {b.doc, plain}}, indent: 14})
-			}
-		}
-	}
-	p.title("The mouse")
-	p.lines = append(p.lines, line{spans: []span{{"  " + pad("click", 12), name}, {"select a session, a frame or a tab", plain}}, indent: 14},
-		line{spans: []span{{"  " + pad("wheel", 12), name}, {"go up and down", plain}}, indent: 14})
-	p.title("What the marks mean")
-	for _, m := range [][2]string{
-		{"● ○ ✕", "a session that is open; ended with a Close frame; refused or ended without one"},
-		{"→ ←", "sent by the client; sent by the server"},
-		{"!", "something breaks the protocol: tab 5 says what"},
-		{"␛ \\xff", strings.TrimSpace("in payloads: a control character, a byte that is no UTF-8; nothing a peer sends reaches your terminal as it is")},
-	} {
-		p.lines = append(p.lines, line{spans: []span{{"  " + pad(m[0], 12), name}, {m[1], plain}}, indent: 14})
-	}
-	return p
 }

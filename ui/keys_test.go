@@ -26,7 +26,7 @@ func TestNoDeadKeys(t *testing.T) {
 	s := p.store(true)
 	await(t, "the sessions to be read", func() bool { return s.Sessions() == 5 && s.Len(4) == 1 })
 	for where, path := range tried {
-		for _, b := range bindings() {
+		for _, b := range commands() {
 			if b.where&where == 0 {
 				continue
 			}
@@ -58,22 +58,29 @@ func TestNoDeadKeys(t *testing.T) {
 
 // A key means one thing in a place, every key has a name that a terminal can
 // send, every tab a key, and every row says what it does.
-func TestKeyTable(t *testing.T) {
-	seen := map[string]bool{}
-	for _, b := range bindings() {
-		if b.doc == "" || b.shown == "" || b.where == 0 || len(b.keys) == 0 {
-			t.Errorf("%q: a row says too little: %+v", b.shown, b)
+func TestCommandTable(t *testing.T) {
+	seen, named := map[string]bool{}, map[string]bool{}
+	for _, c := range commands() {
+		if c.doc == "" || c.name == "" || c.where == 0 || c.do == nil || strings.ContainsAny(c.name, " :=") || strings.ToLower(c.name) != c.name {
+			t.Errorf("%q: a row says too little: %+v", c.name, c)
 		}
-		for _, k := range b.keys {
-			if len([]rune(k)) > 1 {
-				keyNamed(t, k)
+		for _, where := range []places{inSessions, inFrames, inDetail, inHelp} {
+			if c.where&where == 0 {
+				continue
 			}
-			for _, where := range []places{inSessions, inFrames, inDetail, inHelp} {
-				at := fmt.Sprint(k, " in place ", where)
-				if b.where&where != 0 && seen[at] {
-					t.Errorf("two rows for %s", at)
+			at := fmt.Sprint(" in place ", where)
+			if named[c.name+at] {
+				t.Errorf("two commands are named %s%s", c.name, at)
+			}
+			named[c.name+at] = true
+			for _, k := range c.keys {
+				if len([]rune(k)) > 1 {
+					keyNamed(t, k)
 				}
-				seen[at] = seen[at] || b.where&where != 0
+				if seen[k+at] {
+					t.Errorf("two rows for %s%s", k, at)
+				}
+				seen[k+at] = true
 			}
 		}
 	}
@@ -82,13 +89,18 @@ func TestKeyTable(t *testing.T) {
 			t.Errorf("no key for the tab %s", tab.name)
 		}
 	}
+	p := everyday(t)
+	p.close()
+	d := drive(t, p.store(false), Options{}, 80, 24)
 	help := ""
-	for _, l := range helpPage(80).wrapped() {
-		help += l.String() + "\n"
-	}
-	for _, b := range bindings() {
-		if !strings.Contains(help, b.shown) || !strings.Contains(help, strings.Fields(b.doc)[0]) {
-			t.Errorf("the help does not tell of %s", b.shown)
+	d.do(func() {
+		for _, l := range d.view.keysPage(200).wrapped() {
+			help += l.String() + "\n"
+		}
+	})
+	for _, c := range commands() {
+		if !strings.Contains(help, c.shown(true)) || !strings.Contains(help, ":"+c.name) || !strings.Contains(help, c.doc) {
+			t.Errorf("the help does not tell of %s", c.name)
 		}
 	}
 }
@@ -102,11 +114,15 @@ func TestBottomLine(t *testing.T) {
 		d := drive(t, s, Options{}, 200, 30).keys(path)
 		lines := strings.Split(strings.TrimRight(d.text(), "\n"), "\n")
 		last := lines[len(lines)-1]
-		for _, b := range bindings() {
+		for _, c := range commands() {
 			var works bool
-			d.do(func() { works = b.works(d.view) })
-			if b.label != "" && where != inSessions && strings.Contains(last, b.shown+" "+b.label) != works {
-				t.Errorf("in place %d the line %q; %s works: %v", where, last, b.shown, works)
+			d.do(func() { works = c.works(d.view) })
+			shown := c.shown(false)
+			if c.label == tabsLabel {
+				d.do(func() { shown = d.view.tabKeys() })
+			}
+			if c.label != "" && where != inSessions && strings.Contains(last, shown+" "+c.label) != works {
+				t.Errorf("in place %d the line %q; %s works: %v", where, last, c.name, works)
 			}
 		}
 		if strings.Contains(last, "F follow") || strings.Contains(last, "n next") {
@@ -166,7 +182,7 @@ func TestNextFrameInTab(t *testing.T) {
 	p := everyday(t)
 	p.close()
 	d := drive(t, p.store(false), Options{}, 80, 24).keys("<Enter>j<Enter><Enter>").has(`"connection_init"`).hasNot("SESSIONS")
-	d.keys("J").has(`"connection_ack"`).keys("J").has("12345678901234567890").keys("KK").has(`"connection_init"`)
+	d.keys("]").has(`"connection_ack"`).keys("J").has("12345678901234567890").keys("[[").has(`"connection_init"`)
 }
 
 func TestMouse(t *testing.T) {
@@ -186,7 +202,7 @@ func TestMouse(t *testing.T) {
 	d.click(14, row(onDetail, 2), tcell.WheelUp).has(" 0                   1")
 	d.click(14, row(onFrames, 1), tcell.WheelDown).has("|1|0|0|0|1 0 0 1|") // three frames on is the ping
 	d.click(14, row(onDetail, 2), tcell.Button1).has("whole screen")
-	d.keys("?").has("Everywhere").click(3, 3, tcell.Button1).hasNot("Everywhere")
+	d.keys("?").has("Keys that work here").click(3, 3, tcell.Button1).hasNot("Keys that work here")
 }
 
 // What is pasted is no keys, but where a text is asked for it is that text.

@@ -7,13 +7,18 @@ import (
 
 // What the keys and the mouse do. Each is a row in the table of keys.
 
-func (v *view) toggleHelp() {
+func (v *view) toggleHelp() { v.turnTo((*view).helpPage) }
+func (v *view) toggleKeys() { v.turnTo((*view).keysPage) }
+
+// turnTo shows a page over the panes, or the panes again.
+func (v *view) turnTo(page func(*view, int) *page) {
 	if v.help != nil {
 		v.help = nil
 		return
 	}
 	_, _, w, _ := v.GetRect()
-	v.help, v.helpAt = helpPage(w), 0
+	v.makeHelp = page
+	v.help, v.helpAt = page(v, w), 0
 }
 
 // enter goes one pane deeper.
@@ -212,6 +217,9 @@ func (v *view) MouseHandler() func(tview.MouseAction, *tcell.EventMouse, func(tv
 }
 
 func (v *view) click(x, y int) bool {
+	if v.prompt != nil {
+		return v.clickOption(y)
+	}
 	if v.help != nil {
 		v.help = nil
 		return true
@@ -246,7 +254,22 @@ func (v *view) click(x, y int) bool {
 	return false
 }
 
+// clickOption takes an option of the question that is asked.
+func (v *view) clickOption(y int) bool {
+	i, ok := v.prompt.at(v.layout.bottom, y)
+	if ok {
+		v.prompt.list.to(i)
+		v.prompt.moved = true
+		v.prompt.enter()
+	}
+	return ok
+}
+
 func (v *view) wheel(x, y, rows int) bool {
+	if v.prompt != nil {
+		v.prompt.list.move(rows / wheelRows)
+		return true
+	}
 	if v.help != nil {
 		v.helpAt = max(v.helpAt+rows, 0)
 		return true

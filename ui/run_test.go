@@ -133,7 +133,7 @@ func TestSlowMessage(t *testing.T) {
 	}
 	press('1')
 	press('q')
-	if text := press('?'); !strings.Contains(text, "Everywhere") {
+	if text := press('?'); !strings.Contains(text, "Keys that work here") {
 		t.Errorf("no help while a message is being read:\n%s", text)
 	}
 	d.keysNow("?")

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/gdamore/tcell/v2"
-	"github.com/rivo/tview"
 )
 
 // saving is the saving that runs.
@@ -21,23 +18,6 @@ const saveTold = 100 * time.Millisecond
 
 func canSave(v *view) bool { return v.options.Save != nil }
 
-// askFor opens a prompt in the bottom line with a text to begin with; done is
-// called with what Enter was pressed on.
-func (v *view) askFor(label, text string, done func(text string)) {
-	p := tview.NewInputField().SetLabel(label).SetText(text).SetFieldStyle(v.palette[plain]).SetLabelStyle(v.palette[strong])
-	p.SetBackgroundColor(tcell.ColorDefault)
-	p.SetDoneFunc(func(k tcell.Key) {
-		text := p.GetText()
-		v.prompt = nil
-		v.screen.HideCursor()
-		if k == tcell.KeyEnter {
-			done(text)
-		}
-	})
-	p.Focus(func(tview.Primitive) {})
-	v.prompt = p
-}
-
 // askSave asks for the file that the recording is saved to.
 func (v *view) askSave() {
 	if v.saving.cancel != nil {
@@ -49,6 +29,15 @@ func (v *view) askSave() {
 			v.save(path)
 		}
 	})
+}
+
+// saveAs saves under a name that was written.
+func (v *view) saveAs(path string) {
+	if v.saving.cancel != nil {
+		v.said = "it is being saved already"
+		return
+	}
+	v.save(path)
 }
 
 // save saves on a goroutine that Run waits for.

@@ -21,14 +21,17 @@ const searchBytes = 16 << 20
 
 // askSearch opens the prompt in the bottom line.
 func (v *view) askSearch() {
-	v.askFor("/", "", func(text string) {
-		if text != "" {
-			v.search.text, v.search.filter = text, record.Text(text)
-		}
-		if v.search.text != "" {
-			v.searchNext()
-		}
-	})
+	v.askFor("/", "", v.searchFor)
+}
+
+// searchFor searches for a text, or goes on with the one before.
+func (v *view) searchFor(text string) {
+	if text != "" {
+		v.search.text, v.search.filter = text, record.Text(text)
+	}
+	if v.search.text != "" {
+		v.searchNext()
+	}
 }
 
 func (v *view) searchNext()     { v.find(false) }

@@ -51,7 +51,9 @@ type view struct {
 	layout   layout
 	help     *page
 	helpAt   int
-	prompt   *tview.InputField
+	prompt   *prompt
+	commands []command
+	makeHelp func(*view, int) *page
 	search   search
 	saving   saving
 	said     string // in the bottom line, until the next key
@@ -64,6 +66,7 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 	ctx, stop := context.WithCancel(ctx)
 	v := &view{Box: tview.NewBox(), ctx: ctx, stop: stop, app: tview.NewApplication(), screen: screen, source: src, options: o,
 		palette: newPalette(!o.NoColor), follow: o.Live, stirred: make(chan struct{}, 1), drawing: make(chan struct{}), over: make(chan struct{})}
+	v.commands = commands()
 	v.frames.session = -1
 	v.sessions.all = o.Exchanges
 	v.reader = newReader(src, v.wake)
@@ -90,7 +93,7 @@ func (v *view) capture(e *tcell.EventKey) *tcell.EventKey {
 func (v *view) InputHandler() func(*tcell.EventKey, func(tview.Primitive)) {
 	return func(e *tcell.EventKey, _ func(tview.Primitive)) {
 		if v.prompt != nil && e.Key() != tcell.KeyCtrlC {
-			v.prompt.InputHandler()(e, func(tview.Primitive) {})
+			v.prompt.key(e)
 			return
 		}
 		v.pressed = keyName(e)
@@ -102,7 +105,7 @@ func (v *view) InputHandler() func(*tcell.EventKey, func(tview.Primitive)) {
 func (v *view) PasteHandler() func(string, func(tview.Primitive)) {
 	return func(text string, setFocus func(tview.Primitive)) {
 		if v.prompt != nil {
-			v.prompt.PasteHandler()(text, func(tview.Primitive) {})
+			v.prompt.field.PasteHandler()(text, func(tview.Primitive) {})
 		}
 	}
 }
@@ -163,11 +166,11 @@ func (v *view) update(l *layout) {
 	}
 	f.resize(f.n, l.pane[onFrames].body().h)
 	f.load(v.source)
-	v.ask(&x, l.pane[onDetail].w)
+	v.fetch(&x, l.pane[onDetail].w)
 }
 
-// ask has the reader read what the lists and the tab will show.
-func (v *view) ask(x *record.Session, w int) {
+// fetch has the reader read what the lists and the tab will show.
+func (v *view) fetch(x *record.Session, w int) {
 	f := &v.frames
 	var rows []record.Row
 	for i := f.top; i < min(f.top+f.height, f.n); i++ {
@@ -267,8 +270,7 @@ func (v *view) drawBottom(screen tcell.Screen, r rect) {
 		return
 	}
 	if v.prompt != nil {
-		v.prompt.SetRect(r.x, r.y, r.w, 1)
-		v.prompt.Draw(screen)
+		v.prompt.draw(screen, r, v.palette)
 		return
 	}
 	said := v.said
@@ -288,7 +290,7 @@ func (v *view) drawBottom(screen tcell.Screen, r rect) {
 
 func (v *view) drawHelp(screen tcell.Screen, r rect) {
 	if v.help.width != r.w {
-		v.help = helpPage(r.w)
+		v.help = v.makeHelp(v, r.w)
 	}
 	lines := v.help.wrapped()
 	v.helpAt = max(min(v.helpAt, len(lines)-r.h), 0)
