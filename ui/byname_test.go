@@ -10,7 +10,7 @@ func TestByName(t *testing.T) {
 	d.keys(":").has("first", "down").keys("ta").has("tab-frame", "the tab Frame").hasNot("first")
 	d.keys("b-f<Enter>").has("tab-f could be tab-findings, tab-frame").keys(":tab-fr<Enter>").has("[2 Frame]") // it can mean nothing else
 	d.keys(":tab-bytes<Enter>").has("[3 Bytes]")
-	d.keys(":sea<Tab>").has(":search").keys(" ack<Enter>").has(`"ack" does not`).hasNot(":search")
+	d.keys(":sea<Tab>").has(":search").keys(" ack<Enter>").has(`"connection_ack"`).hasNot(":search")
 }
 
 func TestByNameSays(t *testing.T) {

@@ -63,6 +63,7 @@ func (v *view) back() {
 	case v.search.cancel != nil:
 		v.stopSearch()
 		v.said = "the search was stopped"
+	case v.stopPipe():
 	case v.saving.cancel != nil && v.pressed == "Esc":
 		v.stopSaving()
 	case v.alone:
@@ -164,7 +165,7 @@ func (v *view) goIn(p pane, rows int) {
 		v.frames.move(rows)
 		v.follow = v.follow && v.frames.atEnd()
 	case onDetail:
-		v.scroll = max(v.scroll+rows, 0)
+		v.scrollDetail(rows)
 		v.follow = false
 	}
 }
@@ -179,7 +180,7 @@ func (v *view) first() {
 		v.frames.to(0)
 		v.follow = false
 	default:
-		v.scroll = 0
+		v.scroll, v.desk.cursor = 0, 0
 	}
 }
 
@@ -193,7 +194,7 @@ func (v *view) last() {
 		v.frames.end()
 		v.follow = v.options.Live
 	default:
-		v.scroll = v.lines
+		v.endOfDetail()
 	}
 }
 
@@ -236,6 +237,7 @@ func (v *view) click(x, y int) bool {
 		}
 		if pane(p) == onDetail {
 			v.look()
+			v.clickDetail(y)
 			return true
 		}
 		v.focus = pane(p)

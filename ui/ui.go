@@ -47,6 +47,15 @@ type Options struct {
 	// progress, and ends with ctx.
 	Save func(ctx context.Context, path string, progress func(read, total int64)) (string, error)
 
+	// Pipe, if set, passes input through a shell command and answers what it says, more
+	// than most bytes of it only to tell that there was more. It ends with ctx, and must
+	// not let the command at the terminal. Called by a goroutine of Run.
+	Pipe func(ctx context.Context, command string, input []byte, most int) ([]byte, error)
+
+	// Copy, if set, puts a text into the clipboard of the machine that Run is on and
+	// answers by what; empty if that has none. Called by a goroutine of Run.
+	Copy func(ctx context.Context, text []byte) (by string, err error)
+
 	Exchanges bool         // plain HTTP exchanges are shown from the start
 	Screen    tcell.Screen // not initialised; nil: the terminal
 }

@@ -47,6 +47,8 @@ type view struct {
 	subject  want // of the page that scroll belongs to
 	scroll   int
 	lines    int // of the page
+	desk     desk
+	pipes    piping
 	jump     bool
 	layout   layout
 	help     *page
@@ -197,6 +199,7 @@ func (v *view) want(x *record.Session, w int) want {
 		}
 		out.row = row
 	}
+	v.desk.reads(&out)
 	return out
 }
 
@@ -215,6 +218,7 @@ func (v *view) drawDetail(screen tcell.Screen, r rect) {
 	w := v.want(&x, r.w)
 	if s := w.subject(); s != v.subject {
 		v.subject, v.scroll = s, 0
+		v.desk.open(s)
 	}
 	body := r.body()
 	m := v.reader.made()
@@ -229,10 +233,9 @@ func (v *view) drawDetail(screen tcell.Screen, r rect) {
 		}
 	}
 	v.lines = len(m.lines)
+	v.placeCursor(m)
 	v.scroll = max(min(v.scroll, v.lines-body.h), 0)
-	for i := 0; i < body.h && v.scroll+i < v.lines; i++ {
-		m.lines[v.scroll+i].put(screen, body.x, body.y+i, body.w, v.palette)
-	}
+	v.drawPage(screen, body, m)
 }
 
 // drawTabs draws the head of the detail pane: the tabs, and how far down one is.
@@ -256,11 +259,9 @@ func (v *view) drawTabs(screen tcell.Screen, r rect) {
 		v.tabRects = append(v.tabRects, rect{x, r.y, n, 1})
 		x += n
 	}
-	if body := r.body(); v.lines > body.h && body.h > 0 {
-		where := fmt.Sprintf(" %d–%d of %d ", v.scroll+1, min(v.scroll+body.h, v.lines), v.lines)
-		if n := width(where); x+n <= r.x+r.w {
-			put(screen, rect{r.x + r.w - n, r.y, n, 1}, where, style)
-		}
+	if where := v.whereabouts(r.body().h, r.w-x); where != "" {
+		n := width(where)
+		put(screen, rect{r.x + r.w - n, r.y, n, 1}, where, style)
 	}
 }
 

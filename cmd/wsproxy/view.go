@@ -130,6 +130,7 @@ func (v *view) draw(reading, quit context.Context) error {
 			return st
 		}
 	}
+	o.Pipe, o.Copy = pipeThrough, toClipboard
 	o.Live, o.NoColor, o.Exchanges = v.live != nil, !v.flags.colors(), v.flags.exchanges
 	v.notices.hold()
 	err = ui.Run(quit, s, o)
