@@ -31,7 +31,25 @@ func looksJSON(b []byte, cut bool) bool {
 	if len(b) < 2 || b[0] != '{' && b[0] != '[' {
 		return false
 	}
-	return cut || json.Valid(b)
+	return cut || json.Valid(b) || nested(b) > 10_000
+}
+
+// nested is how deep the brackets go. encoding/json calls nothing JSON that is more than
+// 10,000 deep.
+func nested(b []byte) int {
+	deepest, depth := 0, 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			i += stringEnd(b[i:]) - 1
+		case '{', '[':
+			depth++
+			deepest = max(deepest, depth)
+		case '}', ']':
+			depth--
+		}
+	}
+	return deepest
 }
 
 // tokens takes JSON apart. It does not judge: what is no JSON becomes a literal.

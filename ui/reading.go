@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gdamore/tcell/v2"
 )
@@ -170,7 +171,7 @@ func (v *view) inSight() {
 // laid out, it is laid out.
 func (v *view) endOfDetail() {
 	m := v.page()
-	if m != nil && m.more && v.scroll+v.layout.pane[onDetail].body().h >= v.lines {
+	if m != nil && m.more && m.want.limit == v.desk.limit && v.scroll+v.layout.pane[onDetail].body().h >= v.lines {
 		v.desk.limit = min(2*v.desk.most(), pageMost)
 		return
 	}
@@ -210,33 +211,23 @@ func (v *view) drawPage(screen tcell.Screen, body rect, m *made) {
 	}
 }
 
-// whereabouts says for the head of the pane how far down the page is, and where the
-// cursor is in a document, as far as there is room.
-func (v *view) whereabouts(rows, room int) string {
-	lines := ""
-	if v.lines > rows && rows > 0 {
-		lines = fmt.Sprintf(" %d–%d of %d ", v.scroll+1, min(v.scroll+rows, v.lines), v.lines)
-	}
-	if width(lines) > room {
+// whereabouts is where the cursor is in a document, for the bottom line: at most w
+// columns of it, those at the end.
+func (v *view) whereabouts(w int) string {
+	m := v.page()
+	if m == nil || v.focus != onDetail || v.help != nil || v.desk.cursor >= len(m.lines) || m.lines[v.desk.cursor].node == 0 {
 		return ""
 	}
-	m := v.page()
-	if m == nil || v.focus != onDetail || v.desk.cursor >= len(m.lines) || m.lines[v.desk.cursor].node == 0 {
-		return lines
-	}
-	at := []rune(path(m.nodes, m.lines[v.desk.cursor].node-1))
-	room -= width(lines) + 2
+	at := path(m.nodes, m.lines[v.desk.cursor].node-1)
 	cut := false
-	for len(at) > 1 && width(string(at)) > room-1 {
-		at, cut = at[1:], true
+	for len(at) > 1 && width(at) >= w {
+		_, n := utf8.DecodeRuneInString(at)
+		at, cut = at[n:], true
 	}
 	if cut {
-		at = append([]rune{'…'}, at...)
+		at = "…" + at
 	}
-	if room < 4 {
-		return lines
-	}
-	return " " + string(at) + " " + lines
+	return at
 }
 
 // clickDetail puts the cursor on the line that was clicked.

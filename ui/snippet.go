@@ -84,14 +84,16 @@ func (s *subject) asked(x *record.Session, secrets bool) {
 		s.url = address(x, target, "http")
 	} else {
 		s.url = address(x, target, "ws")
-		s.subprotocol = strings.Join(head.Values("Sec-WebSocket-Protocol"), ", ")
+		if p := strings.Join(head.Values("Sec-WebSocket-Protocol"), ", "); oneWord(p) {
+			s.subprotocol = p
+		}
 	}
 	for _, f := range head.Fields {
 		own := false
 		for _, o := range ownHeaders {
 			own = own || strings.EqualFold(o, f.Name)
 		}
-		if !own && oneWord(f.Name) && oneWord(strings.ReplaceAll(f.Value, " ", "")) {
+		if !own && oneWord(f.Name) && oneWord(f.Value) {
 			s.headers = append(s.headers, f)
 		}
 	}

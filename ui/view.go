@@ -259,9 +259,11 @@ func (v *view) drawTabs(screen tcell.Screen, r rect) {
 		v.tabRects = append(v.tabRects, rect{x, r.y, n, 1})
 		x += n
 	}
-	if where := v.whereabouts(r.body().h, r.w-x); where != "" {
-		n := width(where)
-		put(screen, rect{r.x + r.w - n, r.y, n, 1}, where, style)
+	if body := r.body(); v.lines > body.h && body.h > 0 {
+		where := fmt.Sprintf(" %d–%d of %d ", v.scroll+1, min(v.scroll+body.h, v.lines), v.lines)
+		if n := width(where); x+n <= r.x+r.w {
+			put(screen, rect{r.x + r.w - n, r.y, n, 1}, where, style)
+		}
 	}
 }
 
@@ -284,6 +286,8 @@ func (v *view) drawBottom(screen tcell.Screen, r rect) {
 	x := r.x
 	if said != "" {
 		x += put(screen, rect{x, r.y, r.w, 1}, " "+visible(said), v.palette[odd]) + 1
+	} else if at := v.whereabouts(r.w * 6 / 10); at != "" {
+		x += put(screen, rect{x, r.y, r.w, 1}, " "+at, v.palette[name]) + 1
 	}
 	l := line{spans: v.keysHere(r.x + r.w - x)}
 	l.put(screen, x, r.y, r.x+r.w-x, v.palette)
