@@ -2,6 +2,8 @@ package record
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/inspect/filter"
@@ -60,55 +62,33 @@ func sessionFacts(i int, s Session) filter.Session {
 	return x
 }
 
-// selectStep is after how many frames Select says how far it is.
-const selectStep = 16 << 10
+// Sifted is told what a Sieve lets through.
+type Sifted interface {
+	Frame(Row) error            // this row is wanted; it may be told twice
+	Session(i int, wanted bool) // of a filter that asks for nothing but the session: all its frames are wanted, or none
+	Forget(i int)               // what was told of a session does not hold any more: it is told anew
+	Progress(looked, of int64)  // how many frames were looked at, of those that there are by now
+}
 
-// Select calls each with every row that a filter wants, session by session, and
-// progress now and then with how many frames it has looked at and how many there
-// are; progress may be nil. A message in fragments is asked about once, and all its frames
-// are wanted or none. The error is each's, ctx's, or of reading.
-func (s *Store) Select(ctx context.Context, f *filter.Filter, each func(Row) error, progress func(looked, of int64)) error {
-	c := s.Choice(f)
-	if progress == nil {
-		progress = func(int64, int64) {}
-	}
-	var total, looked int64
-	last := s.Sessions()
-	for i := s.FirstSession(); i < last; i++ {
-		total += int64(s.Len(i) - s.First(i))
-	}
-	var rows [findStep]Row
-	for i := s.FirstSession(); i < last; i++ {
-		var said [2]verdict
-		for from := s.First(i); ; {
-			n := s.Rows(i, from, rows[:])
-			if n == 0 {
-				if first := s.First(i); first > from {
-					from = first // it was written over meanwhile
-					continue
-				}
-				break
-			}
-			for _, r := range rows[:n] {
-				ok, err := s.selects(c, r, &said[r.Dir()])
-				if err == nil && ok {
-					err = each(r)
-				}
-				if err != nil {
-					return err
-				}
-			}
-			from += n
-			if looked += int64(n); looked/selectStep != (looked-int64(n))/selectStep {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				progress(looked, total)
-			}
-		}
-	}
-	progress(looked, total)
-	return ctx.Err()
+// Sieve is a filter on its way through a Store, which may grow: each Advance goes
+// on where the last one ended. It is for one goroutine.
+type Sieve struct {
+	store  *Store
+	filter *filter.Filter
+	choice *choice
+	to     Sifted
+	every  bool // rows are told of a filter of sessions too
+	next   int  // the first session that was not looked at yet
+	open   map[int]*sifting
+	looked int64
+	of     int64
+}
+
+// sifting is how far a session that may go on was looked at.
+type sifting struct {
+	from     int // row
+	findings uint64
+	said     [2]verdict
 }
 
 // verdict is what was said of a direction's newest message.
@@ -117,24 +97,169 @@ type verdict struct {
 	ok   bool
 }
 
-// selects says whether a row is wanted.
-func (s *Store) selects(c Filter, r Row, said *verdict) (bool, error) {
-	switch c.Row(r) {
+// Sieve begins to sift the frames of the Store through a filter.
+func (s *Store) Sieve(f *filter.Filter, to Sifted) *Sieve {
+	return &Sieve{store: s, filter: f, choice: s.Choice(f).(*choice), to: to, open: map[int]*sifting{}}
+}
+
+// Frames are sifted in steps of selectStep, behind which the progress is told. What
+// a judge says of a frame may come a little later than the frame: that many are
+// looked at again.
+const (
+	selectStep = 16 << 10
+	lookBack   = 64
+)
+
+// Advance sifts what is new, session by session, and returns when it has met the
+// Store's end. A message in fragments is asked about once, and all its frames are
+// wanted or none; one that is not whole yet waits for a later call, and what follows
+// it in its session too. The error is Sifted's, ctx's, or of reading: Advance can be
+// called again.
+func (v *Sieve) Advance(ctx context.Context) error {
+	v.choice.of = -1 // sessions change
+	for _, i := range slices.Sorted(maps.Keys(v.open)) {
+		if err := v.session(ctx, i, v.open[i]); err != nil {
+			return err
+		}
+	}
+	v.next = max(v.next, v.store.FirstSession())
+	for ; v.next < v.store.Sessions(); v.next++ {
+		at := v.open[v.next]
+		if at == nil { // else ctx ended in the middle of it
+			at = &sifting{}
+			v.open[v.next] = at
+		}
+		if err := v.session(ctx, v.next, at); err != nil {
+			return err
+		}
+	}
+	v.to.Progress(v.looked, max(v.looked, v.of))
+	return ctx.Err()
+}
+
+// session sifts what is new in a session, and forgets it when nothing more can come.
+func (v *Sieve) session(ctx context.Context, i int, at *sifting) error {
+	x := v.store.Session(i)
+	over := x.Closed != nil || x.Kind != WebSocket || x.Forgotten
+	switch {
+	case x.Forgotten:
+		v.to.Forget(i)
+	case v.filter.OfSession() && !v.every:
+		v.choice.session = sessionFacts(i, x)
+		v.to.Session(i, v.choice.matcher.Session(&v.choice.session))
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	default:
+		if over && at.from > 0 && v.filter.AsksSession() { // how it ended is known only now
+			v.to.Forget(i)
+			v.looked -= int64(at.from)
+			*at = sifting{}
+		}
+		if n := v.store.Len(i); n > at.from || x.Findings != at.findings {
+			at.findings = x.Findings
+			if err := v.rows(ctx, i, at, over); err != nil {
+				return err
+			}
+		}
+	}
+	if over {
+		delete(v.open, i)
+	}
+	return nil
+}
+
+func (v *Sieve) rows(ctx context.Context, i int, at *sifting, over bool) error {
+	var rows [findStep]Row
+	for from := max(at.from-lookBack, v.store.First(i)); ; {
+		n := v.store.Rows(i, from, rows[:])
+		if n == 0 {
+			if first := v.store.First(i); first > from {
+				from = first // it was written over meanwhile
+				continue
+			}
+			return nil
+		}
+		for _, r := range rows[:n] {
+			ok, whole, err := v.selects(r, &at.said[r.Dir()])
+			if err == nil && !whole && !over {
+				return nil
+			}
+			if err == nil && ok {
+				err = v.to.Frame(r)
+			}
+			if err != nil {
+				return err
+			}
+			if from++; from > at.from {
+				at.from = from
+				if v.looked++; v.looked%selectStep == 0 {
+					v.tell()
+				}
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// tell tells the progress.
+func (v *Sieve) tell() {
+	if v.looked > v.of {
+		v.of = v.looked
+		for i := v.next; i < v.store.Sessions(); i++ {
+			v.of += int64(v.store.Len(i) - v.store.First(i))
+		}
+	}
+	v.to.Progress(v.looked, v.of)
+}
+
+// selects says whether a row is wanted, and whether its message is whole, so that
+// the answer stays.
+func (v *Sieve) selects(r Row, said *verdict) (ok, whole bool, err error) {
+	switch v.choice.Row(r) {
 	case No:
-		return false, nil
+		return false, true, nil
 	case Yes:
-		return true, nil
+		return true, true, nil
 	}
 	if r.Opcode() == inspect.OpContinuation && r.N() <= said.last {
-		return said.ok, nil
+		return said.ok, true, nil
 	}
-	m, err := s.Message(r, findBytes)
+	m, err := v.store.Message(r, findBytes)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	ok := c.Message(&m)
-	if !r.Opcode().Control() {
+	ok = v.choice.Message(&m)
+	whole = len(m.Rows) > 0 && m.Rows[len(m.Rows)-1].Ends()
+	if !r.Opcode().Control() && whole {
 		*said = verdict{m.Last, ok}
 	}
-	return ok, nil
+	return ok, whole, nil
+}
+
+// Select calls each with every row that a filter wants, as a Sieve does, and
+// progress now and then with how many frames it has looked at and how many there
+// are; progress may be nil. The error is each's, ctx's, or of reading.
+func (s *Store) Select(ctx context.Context, f *filter.Filter, each func(Row) error, progress func(looked, of int64)) error {
+	v := s.Sieve(f, &selected{each, progress})
+	v.every = true
+	return v.Advance(ctx)
+}
+
+// selected passes on what a Sieve lets through.
+type selected struct {
+	each     func(Row) error
+	progress func(looked, of int64)
+}
+
+func (t *selected) Frame(r Row) error { return t.each(r) }
+func (t *selected) Session(int, bool) {}
+func (t *selected) Forget(int)        {}
+
+func (t *selected) Progress(looked, of int64) {
+	if t.progress != nil {
+		t.progress(looked, of)
+	}
 }

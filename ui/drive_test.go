@@ -90,10 +90,16 @@ func (d *driver) look() (s sight) {
 // busy says that something has to be read yet, or drawn. The loop calls it.
 func (d *driver) busy() bool {
 	v := d.view
-	if v.search.cancel != nil || v.drawn.Load() != v.source.Version() {
+	f := &v.frames
+	if v.search.cancel != nil || v.drawn.Load() != v.source.Version() || v.sessions.behind || f.seek != noSeek || v.sessions.seek != noSeek {
 		return true
 	}
-	f := &v.frames
+	if v.sieve != nil && !v.sieve.progress(false).current {
+		return true
+	}
+	if s, ok := f.order.(*shape); ok && f.session >= 0 && s.seen() < v.source.Len(f.session) {
+		return true
+	}
 	if f.session < 0 {
 		return false
 	}

@@ -16,48 +16,107 @@ type frames struct {
 	list
 	session int // in the store; -1: none
 	places  map[int]place
-	frames  int // of the session, that are left
-	gone    int // before them: a temporary recording has written over them
+	order   order // which frames have a row
+	shape   *shape
+	frames  int // that have a row
+	total   int // of the session, those that are gone included
+	gone    int // a temporary recording has written over them
 	closed  bool
 
-	rows  []record.Row // those in sight, from first on
-	first int          // the number of rows[0], from 0
+	// Where one was when it was last drawn: the row of the list, and the frame.
+	was     place
+	changes int // of the order
+
+	seek    int // the frame to go to as soon as it has a row; noSeek: none
+	seekTop int // how many rows of the list are above it
+
+	rows  []record.Row // those in sight, from the list's row first+1 on
+	first int
 
 	marks      map[uint64]inspect.Finding // the worst finding of a frame, by its number
 	marksOf    int
 	marksFound uint64
 }
 
-// place is where one was in a session's list.
-type place struct{ cursor, top, gone int }
+// place is where one was in a session's list: the row of the store, or one of
+// those below; and how many rows of the list were above it.
+type place struct{ at, cursor, above int }
+
+// Rows of the list that are no frames, and no row at all.
+const (
+	atOpen = -1
+	atEnd  = 1 << 48
+	noSeek = -2
+)
 
 // open goes to another session, to where one was in it before.
 func (f *frames) open(session int) {
+	f.close()
+	p, ok := f.places[session]
+	f.session, f.order, f.shape = session, nil, nil
+	f.cursor, f.top, f.seek = 0, 0, noSeek
+	f.was = place{atOpen, 0, 0}
+	if ok {
+		f.seek, f.seekTop = p.at, p.above
+	}
+}
+
+// close leaves the session, and remembers where one was.
+func (f *frames) close() {
 	if f.places == nil {
 		f.places = map[int]place{}
 	}
 	if f.session >= 0 {
-		f.places[f.session] = place{f.cursor, f.top, f.gone}
+		f.places[f.session] = f.here()
 	}
-	p := f.places[session]
-	f.session, f.cursor, f.top, f.gone = session, p.cursor, p.top, p.gone
-	f.n = max(f.n, p.cursor+1) // until update knows
+	f.session, f.n, f.seek = -1, 0, noSeek
 }
 
-// update takes what is new in the session.
-func (f *frames) update(src source, s *record.Session) {
-	if gone := src.First(f.session); gone != f.gone { // the cursor stays where it was, or goes to the oldest that is left
-		by := gone - f.gone
-		if f.gone = gone; f.cursor > 0 {
-			f.cursor, f.top = max(f.cursor-by, 1), max(f.top-by, 0)
-		}
+// here is where one is.
+func (f *frames) here() place {
+	p := place{atOpen, f.cursor, f.cursor - f.top}
+	switch {
+	case f.seek != noSeek:
+		p.at, p.above = f.seek, f.seekTop
+	case f.order == nil || f.cursor == 0:
+	case f.cursor > f.frames:
+		p.at = atEnd
+	default:
+		p.at = f.order.row(f.cursor - 1)
 	}
-	f.frames = src.Len(f.session) - f.gone
+	return p
+}
+
+// keep stays on the frame that one is on while other rows come and go.
+func (f *frames) keep() {
+	if p := f.here(); f.session >= 0 {
+		f.seek, f.seekTop = p.at, p.above
+	}
+}
+
+// goTo goes to a frame, by its row in the store.
+func (f *frames) goTo(row int) { f.seek, f.seekTop = row, f.height/2 }
+
+// update takes what is new in the session.
+func (f *frames) update(src source, s *record.Session, o order) {
+	gone := f.gone
+	f.gone, f.total = src.First(f.session), src.Len(f.session)
+	if f.seek != noSeek && f.cursor != f.was.cursor {
+		f.seek = noSeek // somebody went elsewhere meanwhile
+	}
+	changes := o.version()
+	if f.order != nil && f.seek == noSeek && (changes != f.changes || gone != f.gone) {
+		f.seek, f.seekTop = f.was.at, f.was.above
+	}
+	f.changes = changes
+	f.order = o
+	f.frames = max(o.rows(), 0)
 	f.closed = s.Closed != nil || s.Kind != record.WebSocket
 	f.n = 1 + f.frames
 	if f.closed {
 		f.n++
 	}
+	f.settle()
 	if f.marks == nil || f.marksOf != f.session || f.marksFound != s.Findings {
 		f.marks, f.marksOf, f.marksFound = map[uint64]inspect.Finding{}, f.session, s.Findings
 		if s.Findings > 0 {
@@ -70,15 +129,45 @@ func (f *frames) update(src source, s *record.Session) {
 	}
 }
 
+// settle goes to the frame that is sought, or as near as there is a row by now.
+func (f *frames) settle() {
+	at := f.seek
+	switch {
+	case at == noSeek:
+		return
+	case at == atOpen:
+		f.cursor = 0
+	case at == atEnd:
+		f.cursor = f.n - 1
+	default:
+		f.cursor = min(1+max(f.order.index(max(at, f.gone)), 0), f.n-1)
+	}
+	f.top = max(f.cursor-f.seekTop, 0)
+	if at == atOpen || f.order.settled(min(at, f.total-1)) {
+		f.seek = noSeek
+	}
+}
+
 // load copies the rows in sight, and the one before them.
 func (f *frames) load(src source) {
 	f.first = max(f.top-2, 0)
-	want := f.height + 3
-	if cap(f.rows) < want {
-		f.rows = make([]record.Row, want)
+	f.rows = f.rows[:0]
+	var some [256]record.Row
+	for i := f.first; i < min(f.top+f.height+1, f.frames); {
+		from := f.order.row(i)
+		n := 1
+		for n < len(some) && i+n < min(f.top+f.height+1, f.frames) && f.order.row(i+n) == from+n {
+			n++
+		}
+		k := src.Rows(f.session, from, some[:n])
+		f.rows = append(f.rows, some[:k]...)
+		if k < n {
+			break // written over meanwhile
+		}
+		i += n
 	}
-	f.rows = f.rows[:want]
-	f.rows = f.rows[:src.Rows(f.session, f.gone+f.first, f.rows)]
+	f.was = f.here()
+	f.was.cursor = f.cursor
 }
 
 // entry says what a row of the list is.
@@ -101,6 +190,16 @@ func (f *frames) row(i int) (r record.Row, ok bool) {
 	return f.rows[at], true
 }
 
+// frame is the frame of a row, in sight or not.
+func (f *frames) frame(src source, i int) (r record.Row, ok bool) {
+	if r, ok := f.row(i); ok || f.entry(i) != entryFrame {
+		return r, ok
+	}
+	var one [1]record.Row
+	n := src.Rows(f.session, f.order.row(i-1), one[:])
+	return one[0], n == 1
+}
+
 // frameRow is what a row of the list shows.
 type frameRow struct {
 	entry   entry
@@ -110,6 +209,8 @@ type frameRow struct {
 	before  time.Time // of the row above; zero if there is none
 	summary span
 	mark    *inspect.Finding
+	note    *record.Mark
+	folded  int // heartbeats that this row stands for; 0: it is one frame
 }
 
 // column is one column of the frame list. Those of a high rank go first where
@@ -169,6 +270,9 @@ func numberCell(r *frameRow) span {
 }
 
 func markCell(r *frameRow) span {
+	if r.note != nil {
+		return span{"◆", odd}
+	}
 	if r.mark == nil {
 		return span{" ", plain}
 	}
@@ -199,6 +303,8 @@ func dirCell(r *frameRow) span {
 		return span{" ←", downward}
 	case r.entry == entryEnd:
 		return span{" ■", dim}
+	case r.folded > 0:
+		return span{" ⇄", plain}
 	case r.row.Dir() == inspect.ToServer:
 		return span{" →", upward}
 	}
@@ -226,7 +332,7 @@ func opCell(r *frameRow) span {
 }
 
 func lengthCell(r *frameRow) span {
-	if r.entry != entryFrame {
+	if r.entry != entryFrame || r.folded > 0 {
 		return span{"", plain}
 	}
 	if n := r.row.Length(); n > 9_999_999 {
@@ -242,9 +348,9 @@ func dot(on bool) span {
 	return span{"", plain}
 }
 
-func finCell(r *frameRow) span { return dot(r.entry == entryFrame && r.row.Fin()) }
+func finCell(r *frameRow) span { return dot(r.entry == entryFrame && r.folded == 0 && r.row.Fin()) }
 
-func maskCell(r *frameRow) span { return dot(r.entry == entryFrame && r.row.Masked()) }
+func maskCell(r *frameRow) span { return dot(r.entry == entryFrame && r.folded == 0 && r.row.Masked()) }
 
 func rsvCell(r *frameRow) span {
 	if r.entry != entryFrame {
@@ -279,11 +385,11 @@ func (v *view) drawFrames(screen tcell.Screen, r rect) {
 	}
 	f := &v.frames
 	cols := fit(columns(), r.w)
-	right := ""
+	right := v.listed()
 	if v.follow {
-		right = " following "
+		right += " following "
 	} else if v.options.Live {
-		right = " F follows "
+		right += " F follows "
 	}
 	v.drawBar(screen, r, onFrames, framesBar(cols), right)
 	body := r.body()
@@ -301,6 +407,20 @@ func (v *view) drawFrames(screen tcell.Screen, r rect) {
 	}
 }
 
+// listed says how many of the session's frames the list has.
+func (v *view) listed() string {
+	f := &v.frames
+	switch {
+	case f.session < 0 || f.total == 0:
+		return ""
+	case v.sieve != nil:
+		return fmt.Sprintf(" %s of %s ", grouped(int64(f.frames)), grouped(int64(f.total-f.gone)))
+	case v.listing.messages:
+		return " messages "
+	}
+	return ""
+}
+
 // frameRow puts together what a row shows.
 func (v *view) frameRow(i int, s *record.Session) frameRow {
 	f := &v.frames
@@ -308,6 +428,9 @@ func (v *view) frameRow(i int, s *record.Session) frameRow {
 	switch x.entry {
 	case entryOpen:
 		x.time = s.Opened
+		if m, ok := v.marks.at[spot{f.session, atOpen}]; ok {
+			x.note = &m
+		}
 		x.summary = span{openSummary(s), plain}
 		if f.gone > 0 {
 			x.summary.text = fmt.Sprintf("(frames 1 to %d were written over) ", f.gone) + x.summary.text
@@ -327,8 +450,15 @@ func (v *view) frameRow(i int, s *record.Session) frameRow {
 			return x
 		}
 		x.row, x.time = r, r.Time()
+		if m, ok := v.marks.at[spot{f.session, int(r.N()) - 1}]; ok {
+			x.note = &m
+		}
 		if m, ok := f.marks[r.N()]; ok {
 			x.mark = &m
+		}
+		if x.folded = f.order.folded(int(r.N()) - 1); x.folded > 0 {
+			x.summary = span{fmt.Sprintf("▸ ping/pong ×%d folded", x.folded), dim}
+			break
 		}
 		text, ok := v.reader.summary(r)
 		if !ok {
@@ -358,6 +488,9 @@ func drawCells(screen tcell.Screen, r rect, cols []column, x *frameRow, style fu
 		at += c.width
 	}
 	at += 2
+	if x.note != nil && x.note.Text != "" {
+		at += put(screen, rect{at, r.y, end - at, 1}, visible(x.note.Text), style(odd)) + 2
+	}
 	if m := x.mark; m != nil {
 		text := "! " + m.ID + " " + m.Clause
 		n := min(width(text), max(end-at-10, 0))

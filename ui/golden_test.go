@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,6 +107,53 @@ func (d *driver) looks() string {
 			l.WriteByte(c)
 		}
 		b.WriteString(strings.TrimRight(l.String(), ".") + "\n")
+	}
+	return b.String()
+}
+
+// A theme is its colours and nothing else: the text is that of any other. Which
+// colours, the golden screens say.
+func TestThemes(t *testing.T) {
+	p := everyday(t)
+	p.close()
+	s := p.store(false)
+	want := drive(t, s, Options{Title: "play.pcapng"}, 80, 24).keys("<Enter>jjj").text()
+	for _, name := range Themes() {
+		theme, ok := ParseTheme(name)
+		if !ok || theme.String() != name {
+			t.Errorf("theme %s is %v", name, theme)
+		}
+		d := drive(t, s, Options{Title: "play.pcapng", Theme: theme}, 80, 24).keys("<Enter>jjj")
+		if got := d.text(); got != want {
+			t.Errorf("as %s the screen is\n%s", name, got)
+		}
+		golden(t, "theme-"+name, d.colors())
+		e := drive(t, s, Options{Title: "play.pcapng"}, 80, 24).keys("<Enter>jjj:theme " + name + "<Enter>").has("theme: " + name)
+		if e.keys("k<Up>jj"); e.colors() != d.colors() {
+			t.Errorf("changed to %s the screen looks otherwise", name)
+		}
+	}
+	drive(t, s, Options{}, 80, 24).keys(":theme mauve<Enter>").has(`there is no theme "mauve", but terminal`).keys(":theme<Enter>").has("theme: dark")
+	if Dark.on(16) != TerminalTheme || Light.on(2) != Colorless || Colorless.on(256) != Colorless {
+		t.Error("a theme has more colours than the terminal")
+	}
+}
+
+// colors are the screen's styles by their numbers: where each begins in a line.
+func (d *driver) colors() string {
+	d.t.Helper()
+	cells, w, h := d.cells()
+	var b strings.Builder
+	for y := range h {
+		var last tcell.Style
+		for x := range w {
+			if s := cells[y*w+x].Style; x == 0 || s != last {
+				fg, bg, a := s.Decompose()
+				fmt.Fprintf(&b, " %d:%d/%d/%d", x, fg&0xffff, bg&0xffff, a)
+				last = s
+			}
+		}
+		b.WriteByte('\n')
 	}
 	return b.String()
 }

@@ -24,6 +24,7 @@ func (v *view) helpPage(w int) *page {
 	p.meaning("● ○ ✕", "a session that is open; ended with a Close frame; refused or ended without one")
 	p.meaning("→ ←", "sent by the client; sent by the server")
 	p.meaning("!", "something breaks the protocol: tab 5 says what")
+	p.meaning("◆", "marked by you: m; with a note: ;")
 	p.meaning("␛ \\xff", "in payloads: a control character, a byte that is no UTF-8; nothing a peer sends reaches your terminal as it is")
 	return p
 }

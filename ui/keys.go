@@ -70,8 +70,12 @@ const tabsLabel = "tabs"
 // listCommands choose what the lists show.
 func listCommands() []command {
 	return []command{
+		{"filter", []string{"f"}, "filter", "show what a filter lets through: words, or an expression", inPanes, nil, (*view).askFilter, (*view).setFilter},
+		{"clear-filter", nil, "", "show everything again; Esc does it too", inPanes, hasFilter, (*view).clearFilter, nil},
 		{"follow", []string{"F"}, "follow", "stay on the newest frame, until you go elsewhere", inPanes, isLive, (*view).toggleFollow, nil},
 		{"exchanges", []string{"H"}, "HTTP", "show or hide plain HTTP exchanges", inPanes, nil, (*view).toggleExchanges, nil},
+		{"messages", []string{"M"}, "", "one row a message, or one a frame", inPanes, nil, (*view).toggleMessages, nil},
+		{"heartbeats", []string{"P"}, "", "fold heartbeats into one row, or show each", inPanes, nil, (*view).toggleFolds, nil},
 	}
 }
 
@@ -81,6 +85,10 @@ func lookingCommands() []command {
 		{"search", []string{"/"}, "search", "search the messages", inPanes, nil, (*view).askSearch, (*view).searchFor},
 		{"next", []string{"n"}, "next", "the next message that was searched for", inPanes, hasSearch, (*view).searchNext, nil},
 		{"previous", []string{"N"}, "previous", "the one before", inPanes, hasSearch, (*view).searchPrevious, nil},
+		{"mark", []string{"m"}, "", "mark the frame, or in the sessions the session; or take the mark away", inPanes, nil, (*view).toggleMark, nil},
+		{"note", []string{";"}, "", "note something on the frame, or in the sessions on the session", inPanes, nil, (*view).askNote, (*view).note},
+		{"next-mark", []string{"'"}, "", "the next mark", inPanes, hasMarks, (*view).nextMark, nil},
+		{"previous-mark", []string{"\""}, "", "the mark before", inPanes, hasMarks, (*view).previousMark, nil},
 		{"save", []string{"w"}, "save", "save what the recording holds as a file", inPanes, canSave, (*view).askSave, (*view).saveAs},
 	}
 }
@@ -108,6 +116,7 @@ func leavingCommands() []command {
 		{"command", []string{":"}, "command", "do what has this name", inPanes, nil, (*view).askCommand, nil},
 		{"palette", []string{"Ctrl-P"}, "find a command", "find a command by some letters of it", inPanes, nil, (*view).askPalette, nil},
 		{"keys", []string{"K"}, "", "all keys, wherever they work", inAll, nil, (*view).toggleKeys, nil},
+		{"theme", nil, "", "the next theme, or one by its name: terminal, dark, light, none", inPanes, nil, (*view).nextTheme, (*view).takeTheme},
 		{"redraw", []string{"Ctrl-L"}, "", "draw the screen again", inAll, nil, (*view).redraw, nil},
 		{"quit", []string{"Q"}, "quit", "leave wsproxy", inAll, nil, (*view).quit, nil},
 		{interruptCommand, []string{"Ctrl-C"}, "", "leave at once, as an interrupted command", inAll, nil, (*view).interrupt, nil},

@@ -31,10 +31,29 @@ func (v *view) enter() {
 		}
 		v.focus = onFrames
 	case onFrames:
-		v.look()
+		if !v.unfold() {
+			v.look()
+		}
 	case onDetail:
 		v.alone = !v.alone
 	}
+}
+
+// unfold opens the heartbeats under the cursor; false if there are none.
+func (v *view) unfold() bool {
+	f := &v.frames
+	s, ok := f.order.(*shape)
+	if !ok || f.entry(f.cursor) != entryFrame {
+		return false
+	}
+	row := s.row(f.cursor - 1)
+	if s.folded(row) == 0 {
+		return false
+	}
+	s.unfold(v.source, row)
+	v.follow = false
+	v.said = "P shows all of them, and folds them again"
+	return true
 }
 
 // look goes to the tabs. Who reads one does not want it to change.
@@ -68,6 +87,8 @@ func (v *view) back() {
 		v.stopSaving()
 	case v.alone:
 		v.alone = false
+	case v.sieve != nil && v.pressed == "Esc":
+		v.clearFilter()
 	case v.focus != onSessions:
 		v.leave()
 	case v.pressed == "Esc":

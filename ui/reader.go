@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/inspect/filter"
 	"github.com/wsproxy/wsproxy/record"
 )
 
@@ -24,6 +25,7 @@ type source interface {
 	Message(r record.Row, most int) (record.Message, error)
 	Summary(r record.Row) string
 	Findings(session int) []inspect.Finding
+	Sieve(f *filter.Filter, to record.Sifted) *record.Sieve
 	Find(ctx context.Context, from record.Row, backwards bool, f record.Filter) (record.Row, bool, error)
 }
 

@@ -3,7 +3,9 @@ package ui
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
+	"time"
 
 	"github.com/gdamore/tcell/v2"
 	"github.com/wsproxy/wsproxy/inspect"
@@ -14,6 +16,12 @@ import (
 // are open.
 type sessions struct {
 	list
+	chosen    []int // with a filter, those that it lets through
+	choosy    bool  // there is a filter
+	seek      int   // the session to go to, or the last before it; noSeek: none
+	was       int   // the cursor when it was last drawn
+	last      bool  // it was on the last row
+	behind    bool  // there are more in the store
 	all       bool  // exchanges are shown too
 	seen      int   // of the store's
 	base      int   // the first of them that is not forgotten
@@ -24,12 +32,20 @@ type sessions struct {
 	ended     int
 }
 
-// update takes what is new in the store.
-func (s *sessions) update(src source) {
+// newTime is how long new sessions are taken before the screen is drawn first.
+const newTime = 20 * time.Millisecond
+
+// update takes what is new in the store, and what a filter lets through.
+func (s *sessions) update(src source, sieve *sieve) {
 	if s.open == nil {
 		s.open = map[int]bool{}
 	}
-	for n := src.Sessions(); s.seen < n; s.seen++ {
+	on := s.selected()
+	begun, n := time.Now(), src.Sessions()
+	for ; s.seen < n; s.seen++ {
+		if s.seen%256 == 255 && time.Since(begun) > newTime {
+			break
+		}
 		x := src.Session(s.seen)
 		if x.Kind == record.Exchange {
 			s.exchanges++
@@ -38,6 +54,7 @@ func (s *sessions) update(src source) {
 		s.open[s.seen] = true
 		s.upgrades = append(s.upgrades, s.seen)
 	}
+	s.behind = s.seen < n
 	s.forget(src.FirstSession())
 	for i := range s.open {
 		if x := src.Session(i); x.Forgotten || x.Closed != nil || x.Kind == record.Refused {
@@ -45,7 +62,48 @@ func (s *sessions) update(src source) {
 			s.ended++
 		}
 	}
+	s.choose(sieve, on)
 }
+
+// choose takes what a filter lets through; the cursor stays on what it was on.
+func (s *sessions) choose(sieve *sieve, on int) {
+	current := true
+	s.choosy = sieve != nil
+	if s.choosy {
+		p := sieve.progress(s.all)
+		from, _ := slices.BinarySearch(p.sessions, s.base)
+		s.chosen, current = p.sessions[from:], p.current || p.err != nil
+	}
+	s.last = s.n > 0 && s.cursor == s.n-1
+	s.n = s.rows()
+	switch {
+	case s.seek != noSeek && s.cursor != s.was:
+		s.seek = noSeek // somebody went elsewhere meanwhile
+	case s.seek != noSeek:
+		s.to(s.index(s.seek))
+		if current {
+			s.seek = noSeek
+		}
+	case s.choosy && on >= 0 && s.selected() != on:
+		s.to(s.index(on))
+	}
+	s.was = s.cursor
+}
+
+// index is the row of a session, or of the last one in front of it.
+func (s *sessions) index(session int) int {
+	return max(sort.Search(s.rows(), func(i int) bool { return s.at(i) > session })-1, 0)
+}
+
+// keep stays on the session that one is on while others come and go.
+func (s *sessions) keep() {
+	if on := s.selected(); on >= 0 {
+		s.seek, s.was = on, s.cursor
+	}
+}
+
+// goTo goes to a session.
+func (s *sessions) goTo(session int) { s.seek, s.was = session, s.cursor }
 
 // forget leaves out the sessions that a temporary recording has written over.
 func (s *sessions) forget(base int) {
@@ -62,11 +120,16 @@ func (s *sessions) forget(base int) {
 		n = base - s.base
 	}
 	s.base = base
-	s.cursor, s.top = max(s.cursor-n, 0), max(s.top-n, 0)
+	if !s.choosy {
+		s.cursor, s.top = max(s.cursor-n, 0), max(s.top-n, 0)
+	}
 }
 
 func (s *sessions) rows() int {
-	if s.all {
+	switch {
+	case s.choosy:
+		return len(s.chosen)
+	case s.all:
 		return s.seen - s.base
 	}
 	return len(s.upgrades)
@@ -74,18 +137,24 @@ func (s *sessions) rows() int {
 
 // at is the store's index of a row.
 func (s *sessions) at(row int) int {
-	if s.all {
+	switch {
+	case s.choosy:
+		return s.chosen[row]
+	case s.all:
 		return s.base + row
 	}
 	return s.upgrades[row]
 }
 
-// number is what a row is called: it stays when those before it are forgotten.
+// number is what a row is called: it stays when those before it are forgotten,
+// or left out.
 func (s *sessions) number(row int) int {
+	at := s.at(row)
 	if s.all {
-		return s.base + row + 1
+		return at + 1
 	}
-	return s.gone + row + 1
+	i, _ := slices.BinarySearch(s.upgrades, at)
+	return s.gone + i + 1
 }
 
 // selected is the store's index of the row under the cursor; -1 if there is none.
@@ -99,17 +168,8 @@ func (s *sessions) selected() int {
 // toggle shows or hides exchanges; the cursor stays on what it was on, or goes
 // to the session before it.
 func (s *sessions) toggle() {
-	on := s.selected()
+	s.keep()
 	s.all = !s.all
-	s.n = s.rows()
-	row := 0
-	for i := range s.n {
-		if s.at(i) > on {
-			break
-		}
-		row = i
-	}
-	s.to(row)
 }
 
 // sessionMark is what a session's row begins with: how it stands.
@@ -169,7 +229,10 @@ func sessionPath(s *record.Session) string {
 // drawSession draws one session into a row of its pane.
 func (v *view) drawSession(screen tcell.Screen, r rect, s *record.Session, n int, style func(role) tcell.Style) {
 	mark := sessionMark(s)
-	digits := len(fmt.Sprint(v.sessions.number(v.sessions.rows() - 1)))
+	digits := len(fmt.Sprint(v.sessions.gone + len(v.sessions.upgrades)))
+	if v.sessions.all {
+		digits = len(fmt.Sprint(v.sessions.seen))
+	}
 	x := r.x + 1
 	x += put(screen, rect{x, r.y, 2, 1}, mark.text+" ", style(mark.role))
 	x += put(screen, rect{x, r.y, r.x + r.w - x, 1}, fmt.Sprintf("%*d ", digits, n), style(dim))
@@ -179,6 +242,12 @@ func (v *view) drawSession(screen tcell.Screen, r rect, s *record.Session, n int
 	}
 	var tail []span
 	room := r.x + r.w - x
+	if m, ok := v.marks.at[spot{s.Index, atOpen}]; ok {
+		tail = append(tail, span{"◆ ", odd})
+		if m.Text != "" {
+			tail[0].text = "◆ " + clipped(visible(m.Text), max(room/4, 5)) + " "
+		}
+	}
 	if s.Findings > 0 {
 		tail = append(tail, span{"! ", severityRole(s.Worst)})
 	}
@@ -219,6 +288,9 @@ func (v *view) drawSessions(screen tcell.Screen, r rect) {
 	}
 	s := &v.sessions
 	head := fmt.Sprintf(" SESSIONS %d", len(s.upgrades))
+	if s.choosy {
+		head = fmt.Sprintf(" SESSIONS %s of %d", grouped(int64(s.rows())), len(s.upgrades))
+	}
 	switch {
 	case s.exchanges > 0 && s.all:
 		head += fmt.Sprintf("  and %d HTTP", s.exchanges)
@@ -247,6 +319,12 @@ func (v *view) drawSessions(screen tcell.Screen, r rect) {
 // waiting says why there is nothing to see yet.
 func (v *view) waiting() string {
 	hidden := ""
+	if v.sieve != nil {
+		if !v.sieve.progress(v.sessions.all).current {
+			return "Filtering …"
+		}
+		return "Nothing passes the filter. Esc clears it."
+	}
 	if n := v.sessions.exchanges; n > 0 {
 		hidden = fmt.Sprintf(" %s hidden: press H.", count(n, "HTTP exchange"))
 	}

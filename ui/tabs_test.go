@@ -13,8 +13,8 @@ import (
 func tabText(t *testing.T, s source, session, row int, tab string) string {
 	t.Helper()
 	x := s.Session(session)
-	v := &view{source: s, frames: frames{session: session, list: list{cursor: row, height: 5}}}
-	v.frames.update(s, &x)
+	v := &view{source: s, frames: frames{session: session, seek: noSeek, list: list{cursor: row, height: 5}}}
+	v.frames.update(s, &x, allRows{s.First(session), s.Len(session)})
 	v.frames.load(s)
 	for i, tb := range tabs() {
 		if tb.name == tab {

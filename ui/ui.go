@@ -56,6 +56,14 @@ type Options struct {
 	// answers by what; empty if that has none. Called by a goroutine of Run.
 	Copy func(ctx context.Context, text []byte) (by string, err error)
 
+	// Marks are those that were kept earlier. KeepMarks, if set, keeps all that there
+	// are in their place, whenever they have changed; goroutines of Run call it, one
+	// at a time. Without it they are gone with the screen.
+	Marks     []record.Mark
+	KeepMarks func([]record.Mark) error
+
+	Keys      Keys         // the keys that commands have instead of their own
+	Theme     Theme        // how it looks
 	Exchanges bool         // plain HTTP exchanges are shown from the start
 	Screen    tcell.Screen // not initialised; nil: the terminal
 }
@@ -100,6 +108,7 @@ func (v *view) run() error {
 	defer close(v.over)
 	v.app.SetScreen(v.screen).EnableMouse(true).EnablePaste(true).SetRoot(v, true)
 	v.start(v.reader.run)
+	v.start(v.shapes)
 	v.start(v.tick)
 	if err := v.app.Run(); err != nil {
 		return err
@@ -125,7 +134,7 @@ func (v *view) start(f func(context.Context)) {
 // fallbacks are what is drawn where the terminal's character set lacks a sign.
 func fallbacks(s tcell.Screen) {
 	for r, text := range map[rune]string{
-		'●': "*", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", 'µ': "u",
+		'●': "*", '◆': "&", '▾': "v", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", 'µ': "u",
 	} {
 		s.RegisterRuneFallback(r, text)
 	}

@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,6 +57,10 @@ type view struct {
 	prompt   *prompt
 	commands []command
 	makeHelp func(*view, int) *page
+	listing  listing
+	sieve    *sieve      // the filter that is set; nil: none
+	shaping  chan *shape // what is to be worked out
+	marks    marks
 	search   search
 	saving   saving
 	said     string // in the bottom line, until the next key
@@ -66,10 +71,16 @@ type view struct {
 
 func newView(ctx context.Context, src source, o Options, screen *diffScreen) *view {
 	ctx, stop := context.WithCancel(ctx)
+	if o.NoColor {
+		o.Theme = Colorless
+	}
 	v := &view{Box: tview.NewBox(), ctx: ctx, stop: stop, app: tview.NewApplication(), screen: screen, source: src, options: o,
-		palette: newPalette(!o.NoColor), follow: o.Live, stirred: make(chan struct{}, 1), drawing: make(chan struct{}), over: make(chan struct{})}
-	v.commands = commands()
-	v.frames.session = -1
+		palette: newPalette(o.Theme.on(screen.Colors())), follow: o.Live, stirred: make(chan struct{}, 1), drawing: make(chan struct{}), over: make(chan struct{})}
+	v.commands = bound(commands(), o.Keys)
+	v.frames.session, v.frames.seek, v.sessions.seek = -1, noSeek, noSeek
+	v.listing.folds = true
+	v.marks.waiting = slices.Clone(o.Marks)
+	v.shaping = make(chan *shape, 1)
 	v.sessions.all = o.Exchanges
 	v.reader = newReader(src, v.wake)
 	v.app.SetInputCapture(v.capture)
@@ -123,7 +134,13 @@ func (v *view) Draw(screen tcell.Screen) {
 	st := v.status.take()
 	x, y, w, h := v.GetRect()
 	warnings := v.warnings(&st)
-	v.sessions.update(v.source)
+	if v.sieve != nil {
+		v.sieve.look()
+	}
+	if v.sessions.update(v.source, v.sieve); v.sessions.behind {
+		v.wake()
+	}
+	v.placeMarks()
 	l := arrange(w, h, content{v.focus, v.alone, len(warnings) > 0, v.sessions.rows()})
 	v.layout = l
 	v.update(&l)
@@ -147,28 +164,78 @@ func (v *view) Draw(screen tcell.Screen) {
 // update takes what is new in the recording and asks for what will be drawn.
 func (v *view) update(l *layout) {
 	s, f := &v.sessions, &v.frames
-	wasLast := s.n > 0 && s.cursor == s.n-1
 	s.resize(s.rows(), l.pane[onSessions].body().h)
-	if v.follow && wasLast && !s.atEnd() && f.session >= 0 && !s.open[f.session] {
+	if v.follow && s.last && !s.atEnd() && f.session >= 0 && !s.open[f.session] {
 		s.end() // the session that was followed is over
 	}
 	on := s.selected()
 	if on < 0 {
-		f.session, f.n = -1, 0
+		f.close()
 		return
 	}
 	if on != f.session {
 		f.open(on)
-		v.stopSearch()
 	}
 	x := v.source.Session(on)
-	f.update(v.source, &x)
+	f.update(v.source, &x, v.order(on))
 	if v.follow {
-		f.cursor = f.n - 1
+		f.cursor, f.seek = f.n-1, noSeek
 	}
 	f.resize(f.n, l.pane[onFrames].body().h)
 	f.load(v.source)
 	v.fetch(&x, l.pane[onDetail].w)
+}
+
+// order says which of a session's frames have a row.
+func (v *view) order(session int) order {
+	first := v.source.First(session)
+	if v.sieve != nil {
+		if o := v.sieve.order(session, first); o != nil {
+			return o
+		}
+	}
+	if v.listing == (listing{}) {
+		return allRows{first, v.source.Len(session)}
+	}
+	s := v.frames.shape
+	if s == nil || s.session != session || s.listing != v.listing {
+		s = newShape(session, v.listing)
+		v.frames.shape = s
+	}
+	s.forget(first)
+	if !s.follow(v.source, shapeAtOnce) {
+		select {
+		case v.shaping <- s:
+		default: // the goroutine has one to begin with
+		}
+	}
+	return s
+}
+
+// shapeAtOnce is how many rows are looked at while a drawing waits; the rest is a
+// goroutine's.
+const shapeAtOnce = 4096
+
+// shapeTold is how often what was worked out so far is shown.
+const shapeTold = 100 * time.Millisecond
+
+// shapes works out what is to be, until ctx ends. Its caller waits for it.
+func (v *view) shapes(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-v.shaping:
+			told := time.Now()
+			for ctx.Err() == nil && len(v.shaping) == 0 && !s.follow(v.source, 16*shapeAtOnce) {
+				if time.Since(told) >= shapeTold {
+					told = time.Now()
+					v.wake()
+				}
+			}
+			v.wake()
+		}
+	}
 }
 
 // fetch has the reader read what the lists and the tab will show.
@@ -186,18 +253,12 @@ func (v *view) fetch(x *record.Session, w int) {
 // want is the page that belongs to what is selected.
 func (v *view) want(x *record.Session, w int) want {
 	f := &v.frames
-	out := want{session: f.session, entry: f.entry(f.cursor), tab: v.tab, width: w, search: v.search.text, frames: f.gone + f.frames, found: x.Findings, closed: f.closed}
+	out := want{session: f.session, entry: f.entry(f.cursor), tab: v.tab, width: w, search: v.search.text, frames: f.total, found: x.Findings, closed: f.closed}
 	if v.tab != 0 || out.entry != entryFrame {
 		out.search = ""
 	}
 	if out.entry == entryFrame {
-		row, ok := f.row(f.cursor)
-		if !ok {
-			var one [1]record.Row
-			v.source.Rows(f.session, f.gone+f.cursor-1, one[:])
-			row = one[0]
-		}
-		out.row = row
+		out.row, _ = f.frame(v.source, f.cursor) // without one nothing is shown
 	}
 	v.desk.reads(&out)
 	return out
@@ -288,6 +349,11 @@ func (v *view) drawBottom(screen tcell.Screen, r rect) {
 		x += put(screen, rect{x, r.y, r.w, 1}, " "+visible(said), v.palette[odd]) + 1
 	} else if at := v.whereabouts(r.w * 6 / 10); at != "" {
 		x += put(screen, rect{x, r.y, r.w, 1}, " "+at, v.palette[name]) + 1
+	}
+	if said == "" && v.sieve != nil {
+		l := line{spans: v.filterLine()}
+		l.put(screen, x, r.y, r.x+r.w-x, v.palette)
+		x += spansWidth(l.spans)
 	}
 	l := line{spans: v.keysHere(r.x + r.w - x)}
 	l.put(screen, x, r.y, r.x+r.w-x, v.palette)

@@ -18,8 +18,8 @@ import (
 	"github.com/wsproxy/wsproxy/record"
 )
 
-// rowAt is a frame of the first session, counted from 0.
-func rowAt(t testing.TB, s source, n int) record.Row {
+// frameRowOf is a frame of the first session, counted from 0.
+func frameRowOf(t testing.TB, s source, n int) record.Row {
 	t.Helper()
 	var one [1]record.Row
 	if s.Rows(0, n, one[:]) != 1 {
@@ -247,7 +247,7 @@ func TestCopiedCommandsAreSafe(t *testing.T) {
 	s := p.store(false)
 	x := s.Session(0)
 	for n := range 2 {
-		row := rowAt(t, s, n)
+		row := frameRowOf(t, s, n)
 		for _, cp := range copyings() {
 			sub, err := subjectOf(s, &want{entry: entryFrame, row: row}, &x, cp)
 			if err != nil {

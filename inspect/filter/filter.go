@@ -73,6 +73,17 @@ func (f *Filter) String() string { return f.source }
 // Header says that the filter never needs a message.
 func (f *Filter) Header() bool { return f.body == nil && f.words == nil }
 
+// OfSession says that the filter asks for nothing but the frame's session:
+// Matcher.Session answers all of it.
+func (f *Filter) OfSession() bool { return f.uses["session"] && len(f.uses) == 1 && f.body == nil }
+
+// AsksSession says that the filter asks for the frame's session too.
+func (f *Filter) AsksSession() bool { return f.uses["session"] }
+
+// AsksLate says that the filter asks for what is known only when messages have been
+// looked at.
+func (f *Filter) AsksLate() bool { return f.body != nil || f.words != nil || f.uses["finding"] }
+
 // Words are what a search looks for, in lower case; nil for an expression.
 func (f *Filter) Words() []string {
 	var all []string
@@ -134,6 +145,9 @@ func (m *Matcher) Frame(f *Frame) Answer {
 	}
 	return Maybe
 }
+
+// Session decides about a session and all its frames, if the filter is OfSession.
+func (m *Matcher) Session(s *Session) bool { return m.Frame(&Frame{Session: s}) == Yes }
 
 // Message decides about the frame that Frame was asked about last, with the message
 // that it belongs to.
