@@ -44,8 +44,7 @@ func summaryText(b []byte, most int) string {
 // summaryBinary shows text as text and the rest in hexadecimal.
 func summaryBinary(m *Message, most int) string {
 	b := m.Data
-	head := b[:min(len(b), most)]
-	if Visible(head, 0) == string(head) && utf8.Valid(head) {
+	if legible(b, most) {
 		return summaryText(b, most)
 	}
 	about := ""
@@ -56,4 +55,17 @@ func summaryBinary(m *Message, most int) string {
 		return fmt.Sprintf("%s%x…", about, b[:n])
 	}
 	return fmt.Sprintf("%s%x", about, b)
+}
+
+// legible says that bytes are text, as far as they are looked at: nothing in them has to
+// be made visible but the ends of lines.
+func legible(b []byte, most int) bool {
+	for i := 0; i < len(b) && i < most; {
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 || r < 0x20 && r != '\n' && r != '\r' && r != '\t' || r >= 0x7f && Visible(b[i:i+n], 0) != string(b[i:i+n]) {
+			return false
+		}
+		i += n
+	}
+	return true
 }

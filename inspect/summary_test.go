@@ -33,6 +33,9 @@ func TestSummary(t *testing.T) {
 		{"bytes", Message{Opcode: OpBinary, Size: 3, Data: []byte("\x00\x01\xff")}, "0001ff"},
 		{"binary that is text", Message{Opcode: OpBinary, Data: []byte("plain words")}, "plain words"},
 		{"binary that is JSON", Message{Opcode: OpBinary, Data: []byte(`{"method":"m",` + filler + `}`)}, `m  {"method"`},
+		{"binary in lines", Message{Opcode: OpBinary, Data: []byte("grüße\r\n\tyou")}, "grüße␍␊␉you"},
+		{"binary cut in a character", Message{Opcode: OpBinary, Data: []byte(strings.Repeat("x", 98) + "€")}, "xxx"},
+		{"one bad byte", Message{Opcode: OpBinary, Data: []byte("\xff")}, "ff"},
 		{"a ping", Message{Opcode: OpPing, Data: []byte("\x00\x01")}, "0001"},
 		{"a close", Message{Opcode: OpClose, Data: []byte("\x03\xe8bye\x07")}, "1000 bye␇"},
 		{"lost", Message{Opcode: OpText, Undecodable: true}, "(compressed, cannot be inflated)"},
@@ -82,5 +85,13 @@ func TestKind(t *testing.T) {
 		if got := Kind([]byte(b)); got != want {
 			t.Errorf("%q is %q, want %q", b, got, want)
 		}
+	}
+}
+
+func BenchmarkSummary(b *testing.B) {
+	m := &Message{Opcode: OpText, Data: []byte(`{"id":"7f3a","type":"next","payload":{"data":{"ticks":[1,2.50,true,null],"operation":"x"}}}`)}
+	b.ReportAllocs()
+	for b.Loop() {
+		Summary(m, 120)
 	}
 }

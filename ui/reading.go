@@ -47,15 +47,23 @@ func (d *desk) open(subject want) {
 	*d = desk{reading: reading{mode: d.mode}, of: subject, seek: -1, into: d.into}
 }
 
-// readingCommands are those of the Message tab.
+// readingCommands are those of the Message tab. The bottom line has them where one
+// reads.
 func readingCommands() []command {
-	return []command{
-		{"view", []string{"v"}, "view", "show the payload as JSON, text, hex, a table of messages, or as fits", inFrames | inDetail, nil, (*view).nextView, (*view).viewAs},
+	all := []command{
+		{"view", []string{"v"}, "view", "show the payload as JSON, text, hex, a table of messages, or as fits", inDetail, nil, (*view).nextView, (*view).viewAs},
 		{"fold", []string{"o"}, "fold", "fold the list or object, or open it", inDetail, nil, (*view).fold, nil},
 		{"fold-all", []string{"O"}, "", "fold everything, or open it", inDetail, nil, (*view).foldAll, nil},
-		{"pipe", []string{"|"}, "pipe", "pass the payload through a shell command", inFrames | inDetail, nil, (*view).askPipe, (*view).pipe},
-		{"copy", []string{"y"}, "copy", "copy the payload, the frame, or a command that says it again", inFrames | inDetail, nil, (*view).askCopy, (*view).copyAs},
+		{"pipe", []string{"|"}, "pipe", "pass the payload through a shell command", inDetail, nil, (*view).askPipe, (*view).pipe},
+		{"copy", []string{"y"}, "copy", "copy the payload, the frame, or a command that says it again", inDetail, nil, (*view).askCopy, (*view).copyAs},
 	}
+	for _, c := range all {
+		if !strings.HasPrefix(c.name, "fold") {
+			c.where, c.label = inFrames, ""
+			all = append(all, c)
+		}
+	}
+	return all
 }
 
 // page is the page that is shown, if it was made; nil otherwise.

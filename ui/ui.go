@@ -62,6 +62,8 @@ type Options struct {
 	Marks     []record.Mark
 	KeepMarks func([]record.Mark) error
 
+	Tour []Scene // what the screen leads through; may be empty
+
 	Keys      Keys         // the keys that commands have instead of their own
 	Theme     Theme        // how it looks
 	Exchanges bool         // plain HTTP exchanges are shown from the start

@@ -49,6 +49,7 @@ type view struct {
 	scroll   int
 	lines    int // of the page
 	desk     desk
+	tour     tour
 	pipes    piping
 	jump     bool
 	layout   layout
@@ -81,6 +82,7 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 	v.listing.folds = true
 	v.marks.waiting = slices.Clone(o.Marks)
 	v.shaping = make(chan *shape, 1)
+	v.tour.scenes = o.Tour
 	v.sessions.all = o.Exchanges
 	v.reader = newReader(src, v.wake)
 	v.app.SetInputCapture(v.capture)
@@ -110,7 +112,10 @@ func (v *view) InputHandler() func(*tcell.EventKey, func(tview.Primitive)) {
 			return
 		}
 		v.pressed = keyName(e)
-		v.press(v.pressed)
+		if !v.guided(v.pressed) {
+			v.press(v.pressed)
+			v.pressedFor(v.pressed)
+		}
 	}
 }
 
@@ -133,6 +138,8 @@ func (v *view) Draw(screen tcell.Screen) {
 	v.drawn.Store(v.source.Version())
 	st := v.status.take()
 	x, y, w, h := v.GetRect()
+	led := v.tour.height(h)
+	h -= led
 	warnings := v.warnings(&st)
 	if v.sieve != nil {
 		v.sieve.look()
@@ -140,6 +147,7 @@ func (v *view) Draw(screen tcell.Screen) {
 	if v.sessions.update(v.source, v.sieve); v.sessions.behind {
 		v.wake()
 	}
+	v.arrive()
 	v.placeMarks()
 	l := arrange(w, h, content{v.focus, v.alone, len(warnings) > 0, v.sessions.rows()})
 	v.layout = l
@@ -158,6 +166,7 @@ func (v *view) Draw(screen tcell.Screen) {
 		}
 		v.drawDetail(screen, l.pane[onDetail])
 	}
+	v.drawTour(screen, rect{x, y + h, w, led})
 	v.drawBottom(screen, l.bottom)
 }
 

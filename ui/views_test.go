@@ -302,3 +302,45 @@ func TestQuoted(t *testing.T) {
 		t.Errorf("a NUL is copied as %s", got)
 	}
 }
+
+// one is a source of a single message, for looking at payloads alone.
+type one struct {
+	source
+	msg record.Message
+}
+
+func (o one) Message(record.Row, int) (record.Message, error) { return o.msg, nil }
+func (o one) Rows(int, int, []record.Row) int                 { return 0 }
+
+// Whatever a peer sends, and in whatever way it is shown, nothing of it is obeyed and
+// nothing is wider than the page; every cursor has a path and every fold opens again.
+func FuzzViews(f *testing.F) {
+	for i, s := range []string{`{"a":[1,{"b":null}],"c":"x"}`, nasty, "\x1f\x8b\x08\x00", "\x78\x9c\x01", `[[[{"a`, "{\"\u202e\":{\"\x1b\":1}}", `{"type":"x","a.b":{"c":[]}}`, "\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\xff\xff\xff\xff\x00\x00\x00\x00"} {
+		f.Add([]byte(s), uint8(i), uint8(i*3), true)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, how, op uint8, all bool) {
+		if len(b) > 1<<12 {
+			return
+		}
+		msg := record.Message{Message: inspect.Message{Opcode: inspect.Opcode(1 + op%2), Data: b, Size: int64(len(b))}}
+		m := &maker{source: one{msg: msg}, want: want{entry: entryFrame}}
+		m.width = 60
+		m.want.mode = mode(how) % modes
+		m.want.folds = &folds{all: all, flipped: map[int]bool{int(how): true}}
+		m.payload(&msg)
+		for _, l := range m.wrapped() {
+			text := l.String()
+			if inspect.Visible([]byte(text), 0) != text {
+				t.Fatalf("%q is shown as %q", b, text)
+			}
+			if !l.short && width(text) > 60 {
+				t.Fatalf("%q has %d columns", text, width(text))
+			}
+			if n := l.node; n > 0 {
+				if at := path(m.nodes, n-1); inspect.Visible([]byte(at), 0) != at || at == "" {
+					t.Fatalf("the path %q", at)
+				}
+			}
+		}
+	})
+}

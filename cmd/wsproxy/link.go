@@ -62,6 +62,7 @@ type hello struct {
 	Open      string    `json:"open,omitempty"`
 	NoColor   bool      `json:"no_color,omitempty"`
 	Exchanges bool      `json:"exchanges,omitempty"`
+	Tour      bool      `json:"tour,omitempty"` // through the demo
 	Save      bool      `json:"save,omitempty"` // the recording is a temporary one, which can be saved
 	Status    ui.Status `json:"status"`
 }

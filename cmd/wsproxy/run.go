@@ -42,6 +42,7 @@ type proxying struct {
 	// clients are those that wsproxy plays itself; nil: they come from outside.
 	// The run ends when they are done.
 	clients func(context.Context) error
+	tour    []ui.Scene // through what they do; nil: there is none
 }
 
 // runReverse is `wsproxy TARGET`.
@@ -261,7 +262,7 @@ func (p *proxying) view() *view {
 	if p.recording.readable() {
 		v.path, v.live, v.pulse = p.recording.path, p.recording.writer.Watch, p.pulse
 	}
-	v.options = ui.Options{Title: p.title(), Status: p.status}
+	v.options = ui.Options{Title: p.title(), Status: p.status, Tour: p.tour}
 	if p.recording != nil && p.recording.temporary {
 		v.options.Save = saveFrom(p.recording.path)
 	}
