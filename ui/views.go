@@ -1,7 +1,6 @@
 package ui
 
 import (
-	"strings"
 	"unicode/utf8"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -103,12 +102,4 @@ func (m *maker) unpacked(msg *record.Message) []byte {
 	}
 	m.say(dim, "%s (hex shows the bytes)", what)
 	return b
-}
-
-// chosen says in the head of the tab which view was chosen by hand.
-func (w *want) chosen() string {
-	if w.tab != 0 || w.entry != entryFrame || w.mode == byContent {
-		return ""
-	}
-	return strings.ToLower(": " + w.mode.String())
 }
