@@ -2,7 +2,11 @@ package ui
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
+	"io"
+	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -124,8 +128,7 @@ func (v *view) copied(what string, text []byte, s *subject, by string, err error
 	if by != "" {
 		to = append(to, by)
 	}
-	if len(text) <= copyTerminal {
-		v.screen.SetClipboard(text)
+	if len(text) <= copyTerminal && v.toTerminal(text) {
 		to = append(to, "the terminal")
 	}
 	if len(to) == 0 {
@@ -139,4 +142,20 @@ func (v *view) copied(what string, text []byte, s *subject, by string, err error
 	if len(s.masked) > 0 && what != "payload" && what != "hex" && what != "explain" && what != "build" {
 		v.said += fmt.Sprintf("; %s masked (:copy %s %s)", strings.Join(s.masked, ", "), what, withSecrets)
 	}
+}
+
+// toTerminal gives a text to the terminal's clipboard (OSC 52), as far as can be known:
+// no terminal says whether it takes it. tcell does that for some terminals only; between
+// two drawings its terminal can be written to.
+func (v *view) toTerminal(text []byte) bool {
+	tty, ok := v.screen.Tty()
+	if !ok || tty == nil {
+		v.screen.SetClipboard(text)
+		return runtime.GOOS != "windows" // whose console knows nothing of it
+	}
+	if os.Getenv("TERM") == "linux" {
+		return false // it would show it
+	}
+	_, err := io.WriteString(tty, "\x1b]52;c;"+base64.StdEncoding.EncodeToString(text)+"\a")
+	return err == nil
 }

@@ -38,10 +38,11 @@ func (v *view) askPipe() {
 // pipe passes the selected message's payload through a command, on a goroutine that
 // Run waits for. What it says is shown in place of the payload.
 func (v *view) pipe(command string) {
-	x := v.source.Session(max(v.frames.session, 0))
-	subject := want{}
+	var w, subject want
 	if v.frames.session >= 0 {
-		subject = v.want(&x, 0).subject()
+		x := v.source.Session(v.frames.session)
+		w = v.want(&x, 0)
+		subject = w.subject()
 	}
 	switch {
 	case command == "":
@@ -63,7 +64,7 @@ func (v *view) pipe(command string) {
 	v.start(func(context.Context) {
 		defer cancel()
 		p := &piped{command: command}
-		msg, err := v.source.Message(subject.row, pipeInput)
+		msg, err := v.source.Message(w.row, pipeInput)
 		if err == nil {
 			start := time.Now()
 			p.out, err = v.options.Pipe(ctx, command, msg.Data, pipeOutput)

@@ -176,9 +176,18 @@ func TestPipe(t *testing.T) {
 		t.Errorf("%s on the screen, from a command", what)
 	}
 	d.keys("|<Ctrl-U>long<Enter>").has("| long").keys("G").has("more was said; the first 262 kB")
+	every := everyday(t)
+	every.close()
+	drive(t, every.store(false), Options{Pipe: say}, 100, 30).keys("<Enter>jjj|wc<Enter>").has("| wc").do(func() {
+		if !strings.HasPrefix(string(input), `{"id":"7f3a","type":"subscribe"`) {
+			t.Errorf("of a compressed message %q was passed on", input)
+		}
+	})
 	d.keys("]").hasNot("| long").has("tick").keys("[").hasNot("| long").has("subscribe")
 	d.keys("qg|x<Enter>").has("only a message can be passed on")
 	drive(t, shop(t).store(false), Options{}, 100, 30).keys("<Enter>j|x<Enter>").has("no commands are run here")
+	nothing := drive(t, newPlay(t).store(true), Options{Live: true, Pipe: say}, 100, 30).keys("<Tab><Tab>|x<Enter>").has("only a message can be passed on")
+	nothing.keys("yexplain<Enter>").has("there is nothing to copy yet").keys("yv").keys("<Esc>oOvvgG")
 }
 
 // A command that does not end can be stopped, and ends with the screen.
