@@ -9,7 +9,7 @@ import (
 
 // askCommand asks for a command's name, and what goes with it.
 func (v *view) askCommand() {
-	v.ask(question{label: ":", options: v.commandsNamed, done: v.runNamed})
+	v.ask(question{kind: "command", label: ":", options: v.commandsNamed, done: v.runNamed})
 }
 
 // commandsNamed are the commands that work here and begin so.

@@ -16,7 +16,7 @@ func (v *view) askFilter() {
 	if v.sieve != nil {
 		text = v.sieve.filter.String()
 	}
-	v.ask(question{label: "filter: ", text: text, options: completions, problem: filterProblem, done: v.setFilter})
+	v.ask(question{kind: "filter", label: "filter: ", text: text, options: completions, problem: filterProblem, done: v.setFilter})
 }
 
 // completions are the texts that a filter could go on to.
@@ -26,8 +26,13 @@ func completions(text string) []option {
 	if text == "" {
 		return nil
 	}
+	value := strings.HasSuffix(strings.TrimRight(text[:from], " "), "=")
 	for _, c := range filter.Complete(text, len(text)) {
-		all = append(all, option{text: text[:from] + c, doc: fieldDoc(c)})
+		o := option{text: text[:from] + c}
+		if !value {
+			o.doc = fieldDoc(c)
+		}
+		all = append(all, o)
 	}
 	return all
 }

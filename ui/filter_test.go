@@ -125,3 +125,32 @@ func TestMessages(t *testing.T) {
 		t.Errorf("at row %d of %d", r, n)
 	}
 }
+
+// What was answered comes back with the arrow up.
+func TestAnswersComeBack(t *testing.T) {
+	p := everyday(t)
+	p.close()
+	d := drive(t, p.store(false), Options{}, 80, 24)
+	d.keys("/ack<Enter>/tick<Enter>/<Up>").has("/tick").keys("<Up>").has("/ack").keys("<Up>").has("/ack").keys("<Down>").has("/tick").keys("<Down>").hasNot("/tick", "/ack").keys("<Esc>")
+	d.keys("fop == ping<Enter>f<Ctrl-U><Up>").has("filter: op == ping").keys("<Esc>:<Up><Esc>")
+	// What can mean one thing alone is that.
+	d.keys("f<Ctrl-U>op == clo<Enter>").has("filter: op == close").keys("<Enter>").has("2 of 14")
+}
+
+// What was searched for is set apart in the list.
+func TestHitsInList(t *testing.T) {
+	p := everyday(t)
+	p.close()
+	d := drive(t, p.store(false), Options{}, 80, 24).keys("<Enter>/connection<Enter>")
+	marked := 0
+	d.do(func() {
+		for i, c := range d.view.screen.before {
+			if c.style == d.view.palette[found] && strings.ContainsRune("connection", c.main) && i < 12*80 {
+				marked++
+			}
+		}
+	})
+	if marked < len("connection") { // another row has it too
+		t.Errorf("%d cells are set apart:\n%s", marked, d.looks())
+	}
+}

@@ -210,7 +210,8 @@ type frameRow struct {
 	summary span
 	mark    *inspect.Finding
 	note    *record.Mark
-	folded  int // heartbeats that this row stands for; 0: it is one frame
+	search  string // what was searched for
+	folded  int    // heartbeats that this row stands for; 0: it is one frame
 }
 
 // column is one column of the frame list. Those of a high rank go first where
@@ -424,7 +425,7 @@ func (v *view) listed() string {
 // frameRow puts together what a row shows.
 func (v *view) frameRow(i int, s *record.Session) frameRow {
 	f := &v.frames
-	x := frameRow{entry: f.entry(i), session: s}
+	x := frameRow{entry: f.entry(i), session: s, search: v.search.text}
 	switch x.entry {
 	case entryOpen:
 		x.time = s.Opened
@@ -494,14 +495,27 @@ func drawCells(screen tcell.Screen, r rect, cols []column, x *frameRow, style fu
 	if m := x.mark; m != nil {
 		text := "! " + m.ID + " " + m.Clause
 		n := min(width(text), max(end-at-10, 0))
-		used := put(screen, rect{at, r.y, end - at - n - 2, 1}, x.summary.text, style(x.summary.role))
-		if used > 0 {
+		if used := x.say(screen, rect{at, r.y, end - at - n - 2, 1}, style); used > 0 {
 			at += used + 2
 		}
 		put(screen, rect{at, r.y, end - at, 1}, text, style(severityRole(m.Severity)))
 		return
 	}
-	put(screen, rect{at, r.y, end - at, 1}, x.summary.text, style(x.summary.role))
+	x.say(screen, rect{at, r.y, end - at, 1}, style)
+}
+
+// say draws the summary, with what was searched for in it set apart, and answers
+// how many columns it took.
+func (x *frameRow) say(screen tcell.Screen, r rect, style func(role) tcell.Style) int {
+	l := []line{{spans: []span{x.summary}}}
+	if x.search != "" && x.entry == entryFrame {
+		mark(l, x.search)
+	}
+	used := 0
+	for _, s := range l[0].spans {
+		used += put(screen, rect{r.x + used, r.y, r.w - used, 1}, s.text, style(s.role))
+	}
+	return used
 }
 
 // openSummary says how a session began.
@@ -517,7 +531,11 @@ func openSummary(s *record.Session) string {
 	if h.Deflate != nil {
 		deflate = h.Deflate.String()
 	}
-	return "101 " + oneLine(visible(h.Subprotocol), deflate)
+	ended := ""
+	if s.Closed != nil {
+		ended = "ended " + s.Closed.Word
+	}
+	return "101 " + oneLine(visible(h.Subprotocol), deflate, visible(ended))
 }
 
 // endSummary says how a session ended.

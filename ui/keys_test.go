@@ -33,7 +33,7 @@ func TestNoDeadKeys(t *testing.T) {
 			for _, k := range b.keys {
 				t.Run(fmt.Sprintf("%s in place %d", k, where), func(t *testing.T) {
 					d := drive(t, s, Options{Title: "play", Live: true, Save: saveNothing}, 80, 12)
-					d.keys("H/t<Enter>").keys(path)
+					d.keys("H/t<Enter>").keys("gjmGm").keys(path)
 					if where == inSessions && k == "Esc" {
 						d.keys("<Esc>").has("q quits")
 						return

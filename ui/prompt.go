@@ -1,12 +1,15 @@
 package ui
 
 import (
+	"slices"
+
 	"github.com/gdamore/tcell/v2"
 	"github.com/rivo/tview"
 )
 
 // question is what the bottom line asks for.
 type question struct {
+	kind        string                                  // what was answered to questions of this kind comes back with the arrow up; empty: nothing
 	label, text string                                  // the text is there to begin with
 	options     func(text string) []option              // what could be meant, best first; may be nil
 	problem     func(text string) (what string, at int) // what is wrong with it, and at which byte; may be nil
@@ -31,7 +34,12 @@ type prompt struct {
 	wrong  string   // what is wrong with the text
 	where  int
 	closed func()
+	past   []string // answers, the newest last
+	back   int      // how far one has gone back in them
 }
+
+// pastMost is how many answers of a kind are remembered.
+const pastMost = 50
 
 // optionRows is how many options are shown at once.
 const optionRows = 8
@@ -47,15 +55,46 @@ func (v *view) ask(q question) {
 	f := tview.NewInputField().SetLabel(q.label).SetFieldStyle(v.palette[plain]).SetLabelStyle(v.palette[strong])
 	f.SetBackgroundColor(tcell.ColorDefault)
 	f.Focus(func(tview.Primitive) {})
-	p := &prompt{question: q, field: f}
+	p := &prompt{question: q, field: f, past: v.answers[q.kind]}
 	f.SetChangedFunc(func(string) { p.look() })
 	p.closed = func() {
 		v.prompt = nil
 		v.screen.HideCursor()
 	}
+	if q.kind != "" {
+		p.done = func(text string) {
+			v.remember(q.kind, text)
+			q.done(text)
+		}
+	}
 	f.SetText(q.text)
 	p.look()
 	v.prompt = p
+}
+
+// remember keeps an answer.
+func (v *view) remember(kind, text string) {
+	if text == "" {
+		return
+	}
+	past := slices.DeleteFunc(slices.Clone(v.answers[kind]), func(s string) bool { return s == text })
+	if v.answers == nil {
+		v.answers = map[string][]string{}
+	}
+	v.answers[kind] = append(past[max(len(past)-pastMost+1, 0):], text)
+}
+
+// recall goes back in the answers, or forth again.
+func (p *prompt) recall(by int) {
+	at := max(min(p.back+by, len(p.past)), 0)
+	switch {
+	case at == p.back:
+	case at == 0:
+		p.field.SetText("")
+	default:
+		p.field.SetText(p.past[len(p.past)-at])
+	}
+	p.back = at
 }
 
 // look finds out what could be meant, and what is wrong.
@@ -81,6 +120,10 @@ func (p *prompt) key(e *tcell.EventKey) {
 		p.closed()
 	case k == tcell.KeyEnter:
 		p.enter()
+	case k == tcell.KeyUp && !p.moved && len(p.past) > 0:
+		p.recall(1)
+	case k == tcell.KeyDown && p.back > 0:
+		p.recall(-1)
 	case len(p.shown) == 0:
 		p.field.InputHandler()(e, func(tview.Primitive) {})
 	case k == tcell.KeyDown || k == tcell.KeyCtrlN:
@@ -109,6 +152,9 @@ func (p *prompt) enter() {
 		}
 	}
 	if p.wrong != "" && text != "" {
+		if len(p.shown) == 1 {
+			p.field.SetText(p.shown[0].text) // nothing else can be meant
+		}
 		return
 	}
 	p.closed()

@@ -23,7 +23,7 @@ const searchBytes = 16 << 20
 
 // askSearch opens the prompt in the bottom line.
 func (v *view) askSearch() {
-	v.askFor("/", "", v.searchFor)
+	v.ask(question{kind: "search", label: "/", done: v.searchFor})
 }
 
 // searchFor searches for a text, or goes on with the one before.

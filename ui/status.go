@@ -87,6 +87,9 @@ func (m *meter) add(now time.Time, bytes [2]int64) string {
 // warnings are what stands below the top line, if anything.
 func (v *view) warnings(st *shown) []string {
 	all := slices.Clone(st.warnings)
+	for _, w := range v.options.Warnings {
+		all = append(all, visible(w))
+	}
 	p := v.source.Progress()
 	if p.Stopped != "" {
 		all = append(all, "the recording ended early: "+visible(p.Stopped))

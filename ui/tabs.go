@@ -20,15 +20,17 @@ type tab struct {
 	name  string
 	make  func(*maker) (whole bool)
 	count func(*view) uint64 // shown beside the name; may be nil
+	whole bool               // it is about the session, whatever row is selected
 }
 
 func tabs() []tab {
 	return []tab{
-		{"Message", (*maker).message, nil},
-		{"Frame", (*maker).frame, nil},
-		{"Bytes", (*maker).bytes, nil},
-		{"Handshake", (*maker).handshake, nil},
-		{"Findings", (*maker).findings, func(v *view) uint64 { return v.source.Session(v.frames.session).Findings }},
+		{"Message", (*maker).message, nil, false},
+		{"Frame", (*maker).frame, nil, false},
+		{"Bytes", (*maker).bytes, nil, false},
+		{"Handshake", (*maker).handshake, nil, true},
+		{"Findings", (*maker).findings, func(v *view) uint64 { return v.source.Session(v.frames.session).Findings }, false},
+		{"Timing", (*maker).timing, nil, true},
 	}
 }
 

@@ -11,7 +11,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
@@ -55,6 +58,8 @@ type Options struct {
 	// Copy, if set, puts a text into the clipboard of the machine that Run is on and
 	// answers by what; empty if that has none. Called by a goroutine of Run.
 	Copy func(ctx context.Context, text []byte) (by string, err error)
+
+	Warnings []string // what the user must not miss, beside those of Status
 
 	// Marks are those that were kept earlier. KeepMarks, if set, keeps all that there
 	// are in their place, whenever they have changed; goroutines of Run call it, one
@@ -112,10 +117,17 @@ func (v *view) run() error {
 	v.start(v.reader.run)
 	v.start(v.shapes)
 	v.start(v.tick)
-	if err := v.app.Run(); err != nil {
+	if err := v.app.Run(); err != nil && !hungUp(err) {
 		return err
 	}
 	return v.err
+}
+
+// hungUp says that the terminal has gone away, which ends the screen as the user
+// does. tcell passes on what the error says, and not the error.
+func hungUp(err error) bool {
+	text := err.Error()
+	return strings.HasSuffix(text, io.EOF.Error()) || strings.HasSuffix(text, syscall.EIO.Error())
 }
 
 // start runs f on a goroutine that Run waits for, and that must end with the
@@ -137,6 +149,7 @@ func (v *view) start(f func(context.Context)) {
 func fallbacks(s tcell.Screen) {
 	for r, text := range map[rune]string{
 		'●': "*", '◆': "&", '▾': "v", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", 'µ': "u",
+		'▁': "_", '▂': "_", '▃': "-", '▄': "-", '▅': "=", '▆': "=", '▇': "#", '█': "#", '▏': "|",
 	} {
 		s.RegisterRuneFallback(r, text)
 	}

@@ -57,6 +57,7 @@ type view struct {
 	helpAt   int
 	prompt   *prompt
 	commands []command
+	answers  map[string][]string // by the kind of question, the newest last
 	makeHelp func(*view, int) *page
 	listing  listing
 	sieve    *sieve      // the filter that is set; nil: none
@@ -263,6 +264,9 @@ func (v *view) fetch(x *record.Session, w int) {
 func (v *view) want(x *record.Session, w int) want {
 	f := &v.frames
 	out := want{session: f.session, entry: f.entry(f.cursor), tab: v.tab, width: w, search: v.search.text, frames: f.total, found: x.Findings, closed: f.closed}
+	if tabs()[v.tab].whole {
+		out.entry = entryOpen
+	}
 	if v.tab != 0 || out.entry != entryFrame {
 		out.search = ""
 	}

@@ -61,6 +61,7 @@ type hello struct {
 	Title     string    `json:"title"`
 	Open      string    `json:"open,omitempty"`
 	NoColor   bool      `json:"no_color,omitempty"`
+	Theme     string    `json:"theme,omitempty"`
 	Exchanges bool      `json:"exchanges,omitempty"`
 	Tour      bool      `json:"tour,omitempty"` // through the demo
 	Save      bool      `json:"save,omitempty"` // the recording is a temporary one, which can be saved

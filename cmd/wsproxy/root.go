@@ -11,6 +11,7 @@ import (
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/proxy"
 	"github.com/wsproxy/wsproxy/record"
+	"github.com/wsproxy/wsproxy/ui"
 )
 
 // version is what --version prints; the release build sets it with -ldflags -X.
@@ -53,7 +54,7 @@ type rootFlags struct {
 // outputFlags choose how events are shown; every command that shows some has them.
 type outputFlags struct {
 	plain, json, quiet, noColor, exchanges bool
-	filter                                 string
+	filter, theme                          string
 
 	silent bool // print the summary alone
 }
@@ -64,9 +65,11 @@ func (o *outputFlags) register(cmd *cobra.Command) {
 	f.BoolVar(&o.json, "json", false, "print one JSON object an event")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "print nothing but errors")
 	f.BoolVar(&o.noColor, "no-color", false, "use no colours (also: NO_COLOR in the environment)")
+	f.StringVar(&o.theme, "theme", "", "how the screen looks: `NAME` is "+strings.Join(ui.Themes(), ", ")+" (default: by the terminal's background, where COLORFGBG tells it)")
 	f.BoolVar(&o.exchanges, "exchanges", false, "print plain HTTP exchanges too, which are counted otherwise")
 	f.StringVar(&o.filter, "filter", "", "print only the frames that `EXPR` chooses, as lines or JSON (wsproxy help filter)")
 	_ = cmd.RegisterFlagCompletionFunc("filter", completeFilter) // fails only for an unknown flag
+	_ = cmd.RegisterFlagCompletionFunc("theme", cobra.FixedCompletions(ui.Themes(), cobra.ShellCompDirectiveNoFileComp))
 	cmd.MarkFlagsMutuallyExclusive("plain", "json", "quiet")
 	cmd.MarkFlagsMutuallyExclusive("filter", "quiet")
 }
@@ -113,7 +116,7 @@ can be listened on.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), exportCmd(), explainCmd(), demoCmd(), caCmd(), versionCmd(), screenCmd(), filterHelp())
+	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), replayCmd(), exportCmd(), explainCmd(), demoCmd(), caCmd(), versionCmd(), screenCmd(), filterHelp(), keysCmd())
 	return cmd
 }
 

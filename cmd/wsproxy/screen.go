@@ -29,6 +29,7 @@ func screenCmd() *cobra.Command {
 			}
 			// Whoever stops wsproxy stops the screen; it is told.
 			signal.Ignore(os.Interrupt, syscall.SIGTERM)
+			ignoreHangup()
 			lowerPriority()
 			r := &remote{link: l, out: cmd.OutOrStdout(), grew: make(chan struct{}, 1), news: newBell(), aside: make(chan func(), 1),
 				resume: newBell(), gone: make(chan struct{})}
@@ -70,7 +71,7 @@ func (r *remote) run(ctx context.Context) error {
 	hearing.Go(r.hear)
 	defer hearing.Wait() // it ends with wsproxy's end of the link
 	defer r.link.close() // which hear hears
-	v := &view{flags: outputFlags{noColor: r.hello.NoColor, exchanges: r.hello.Exchanges}, path: r.hello.Path, goesOn: true, news: r.news,
+	v := &view{flags: outputFlags{noColor: r.hello.NoColor, theme: r.hello.Theme, exchanges: r.hello.Exchanges}, path: r.hello.Path, goesOn: true, news: r.news,
 		live:    func() <-chan struct{} { return r.grew },
 		options: ui.Options{Title: r.hello.Title, Open: r.hello.Open, Status: r.latest, Aside: r.aside}}
 	if r.hello.Tour {

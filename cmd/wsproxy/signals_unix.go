@@ -3,9 +3,24 @@
 package main
 
 import (
+	"context"
 	"os"
+	"os/signal"
 	"syscall"
 )
+
+// untilHangup is a context that ends also when the terminal goes away, so that what
+// runs in it is put in order; not where that is ignored, as nohup does. stop must
+// be called.
+func untilHangup(ctx context.Context) (_ context.Context, stop func()) {
+	if signal.Ignored(syscall.SIGHUP) {
+		return ctx, func() {}
+	}
+	return signal.NotifyContext(ctx, syscall.SIGHUP)
+}
+
+// ignoreHangup leaves it to others to see that the terminal has gone away.
+func ignoreHangup() { signal.Ignore(syscall.SIGHUP) }
 
 // passedSignals are passed on to a command, beside those that end wsproxy too.
 func passedSignals() []os.Signal {

@@ -85,6 +85,7 @@ var deeds = map[string]func(ts *testscript.TestScript, tty *os.File, pid int){
 	"TERM WSPROXY": func(ts *testscript.TestScript, _ *os.File, pid int) {
 		signalTo(ts, pid, "demo", syscall.SIGTERM)
 	},
+	"HANG UP":    func(ts *testscript.TestScript, tty *os.File, _ int) { ts.Check(tty.Close()) },
 	"TERM GROUP": func(ts *testscript.TestScript, _ *os.File, pid int) { ts.Check(syscall.Kill(-pid, syscall.SIGTERM)) },
 	"GROW": func(ts *testscript.TestScript, tty *os.File, _ int) {
 		ts.Check(pty.Setsize(tty, &pty.Winsize{Rows: 50, Cols: 200}))
@@ -142,7 +143,7 @@ func typing(ts *testscript.TestScript, tty *os.File, pid int, script []string) [
 			}
 			script = script[2:]
 		}
-		if errors.Is(err, io.EOF) || errors.Is(err, syscall.EIO) { // Linux answers EIO when the last writer has gone
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.EIO) || errors.Is(err, os.ErrClosed) { // Linux answers EIO when the last writer has gone
 			break
 		}
 		ts.Check(err)

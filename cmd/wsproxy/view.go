@@ -59,9 +59,17 @@ func (o *outputFlags) screen(out io.Writer) bool {
 // the recording has ended and, of a run that goes on, quit has too: a recording
 // that stops early stops nothing else. The end of reading ends it at once.
 func (v *view) watch(reading, quit context.Context) error {
+	if !v.flags.silent { // else there is a command, which is told of it
+		var stop func()
+		quit, stop = untilHangup(quit)
+		defer stop()
+	}
 	if v.path == "" || v.goesOn && v.flags.quiet { // nothing is shown, so nothing need be looked at
 		<-quit.Done()
 		return nil
+	}
+	if _, ok := ui.ParseTheme(v.flags.theme); !ok && v.flags.theme != "" {
+		return usagef("--theme "+ui.Themes()[0], "there is no theme %q", v.flags.theme)
 	}
 	if v.flags.screen(v.out) {
 		err := v.openScreen(reading, quit)
@@ -99,7 +107,7 @@ func (v *view) openScreen(reading, quit context.Context) error {
 	}
 	v.notices.hold()
 	defer v.notices.release()
-	h := hello{Path: v.path, Title: v.options.Title, Open: v.options.Open, NoColor: !v.flags.colors(), Exchanges: v.flags.exchanges, Save: v.options.Save != nil, Tour: len(v.options.Tour) > 0}
+	h := hello{Path: v.path, Title: v.options.Title, Open: v.options.Open, NoColor: !v.flags.colors(), Theme: v.flags.theme, Exchanges: v.flags.exchanges, Save: v.options.Save != nil, Tour: len(v.options.Tour) > 0}
 	a, err := startApart(h, out, news{v.live(), v.pulse, v.options.Status})
 	if err == nil {
 		v.apart = a
@@ -131,6 +139,7 @@ func (v *view) draw(reading, quit context.Context) error {
 		}
 	}
 	o.Pipe, o.Copy = pipeThrough, toClipboard
+	v.furnish(&o)
 	o.Live, o.NoColor, o.Exchanges = v.live != nil, !v.flags.colors(), v.flags.exchanges
 	v.notices.hold()
 	err = ui.Run(quit, s, o)
