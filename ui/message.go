@@ -213,7 +213,7 @@ func (m *maker) body(b *inspect.Payload, head *inspect.Head) {
 	m.say(dim, "%s  %s", bytesOf(b.Size), visible(kind))
 	switch {
 	case looksJSON(data, cut):
-		m.json(data, nil)
+		m.json(data, m.want.folds)
 	case strings.IndexByte(string(data), 0) < 0 && mostlyText(data):
 		m.text(data)
 	default:

@@ -33,7 +33,7 @@ type desk struct {
 
 // reads adds to a want of the Message tab what its reader chose.
 func (d *desk) reads(w *want) {
-	if w.tab != 0 || w.entry != entryFrame {
+	if w.tab != 0 {
 		return
 	}
 	w.mode = d.mode

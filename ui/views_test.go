@@ -243,7 +243,25 @@ func TestCopy(t *testing.T) {
 	copied("websocat", `printf 'it'\''s text,\nin two lines' | websocat -b -n`)
 	d.keys("g:copy payload<Enter>").has("this row is no frame").keys(":copy nothing<Enter>").has("nothing is copied as")
 	copied("curl", "curl -i -N")
-	d.keys("y").hasNot("as on the wire").has("wscat")
+	d.keys("y").hasNot("as on the wire").has("wscat").keys("<Esc>")
+
+	p := everyday(t)
+	p.close()
+	d = drive(t, p.store(false), Options{Copy: clip}, 120, 40).keys("Hg<Enter>")
+	copied("curl", "curl -i http://localhost:3000/app.js")
+}
+
+// The body of an HTTP answer folds as a message does.
+func TestFoldBody(t *testing.T) {
+	p := newPlay(t)
+	c := p.connect()
+	c.say(inspect.ToServer, "GET /list HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	const body = `{"items":[{"name":"one","tags":["a","b"],"price":12.5},{"name":"two","tags":[],"price":13.5}],"next":null}`
+	c.say(inspect.ToClient, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
+	c.end(inspect.ToServer, inspect.Fin)
+	p.close()
+	d := drive(t, p.store(false), Options{Exchanges: true}, 80, 24).keys("<Enter>G<Enter>").has(`"next": null`, "12.5")
+	d.keys("O").has(`"items": […] 2 values`).hasNot("12.5").keys("O").has("12.5").keys("jjjjo").has("…").hasNot("12.5")
 }
 
 // What is hostile in a payload is not in a command that is made of it.
