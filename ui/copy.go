@@ -3,6 +3,7 @@ package ui
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -107,6 +108,9 @@ func subjectOf(src source, w *want, x *record.Session, c copying) (*subject, err
 		return nil, err
 	}
 	s.opcode, s.payload, s.message = msg.Opcode, msg.Data, !msg.Opcode.Control() && !msg.Undecodable
+	if c.name == "payload" && msg.Undecodable {
+		return nil, errors.New("the message cannot be inflated; hex copies its frame")
+	}
 	if c.message && (int64(len(msg.Data)) < msg.Size || s.frame.Cut) {
 		return nil, fmt.Errorf("it is too long to copy: %s", bytesOf(max(msg.Size, int64(w.row.Length()))))
 	}

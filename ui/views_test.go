@@ -251,6 +251,21 @@ func TestCopy(t *testing.T) {
 	copied("curl", "curl -i http://localhost:3000/app.js")
 }
 
+// What cannot be copied is said.
+func TestNotCopied(t *testing.T) {
+	p := newPlay(t)
+	const deflate = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+	c := p.connect().open("/", deflate, deflate)
+	c.frame(inspect.ToClient, inspect.OpText, "\x01\x02\x03", func(f *inspect.Fields) { f.Rsv1 = true })
+	c.down(strings.Repeat("x", copyCommand+1))
+	c.end(inspect.ToServer, inspect.Fin)
+	p.close()
+	broken := func(context.Context, []byte) (string, error) { return "", errors.New("no display") }
+	d := drive(t, p.store(false), Options{Copy: broken}, 120, 40).keys("<Enter>j:copy payload<Enter>").has("not copied: the message cannot be inflated")
+	d.keys(":copy hex<Enter>").has("copied hex, 10 B, by the terminal").keys("j:copy explain<Enter>").has("not copied: it is too long to copy: 66 kB")
+	d.keys(":copy payload<Enter>").has("not copied: 66 kB are too many for the terminal, and no display").keys(":copy curl<Enter>").has("copied curl")
+}
+
 // The body of an HTTP answer folds as a message does.
 func TestFoldBody(t *testing.T) {
 	p := newPlay(t)
