@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"go/parser"
+	gotoken "go/token"
 	"os"
 	"os/exec"
 	"runtime"
@@ -339,6 +341,13 @@ func TestQuoted(t *testing.T) {
 	}
 	if got := goSnippet(s); !strings.Contains(got, `[]byte("a\"\\\n\u2028\u202e😀é")`) {
 		t.Errorf("Go: %s", got)
+	}
+	s.subprotocol, s.url, s.headers = "a, b", "ws://localhost/\u202e", []inspect.HeaderField{{Name: "X-A", Value: "\"q\" \u202e"}}
+	for _, op := range []inspect.Opcode{inspect.OpText, inspect.OpBinary} {
+		s.opcode = op
+		if _, err := parser.ParseFile(gotoken.NewFileSet(), "", "package p\nfunc f() {\n"+goSnippet(s)+"}", 0); err != nil {
+			t.Errorf("no Go: %v in\n%s", err, goSnippet(s))
+		}
 	}
 	if got := hex.EncodeToString(copyPayload(&subject{payload: []byte("a\x00")})); got != hex.EncodeToString([]byte("6100")) {
 		t.Errorf("a NUL is copied as %s", got)
