@@ -181,7 +181,7 @@ func TestNoColor(t *testing.T) {
 	if got := d.text(); got != want {
 		t.Errorf("without colours the screen is\n%s\nwith them\n%s", got, want)
 	}
-	cells, _, _ := d.cells()
+	cells, _, _ := d.keys("jf").cells()
 	for _, c := range cells {
 		if fg, bg, _ := c.Style.Decompose(); fg != tcell.ColorDefault || bg != tcell.ColorDefault {
 			t.Fatalf("%q has a colour", string(c.Runes))
