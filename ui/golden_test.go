@@ -39,6 +39,15 @@ func TestScreens(t *testing.T) {
 		{"timing-200x50", "<Enter>jjj<Enter>6", 200, 50},
 		{"filter-80x24", "fop == text && len > 20<Enter>", 80, 24},
 		{"filtering-80x24", "fop == tex", 80, 24},
+		{"start-120x40", "", 120, 40},
+		{"json-120x40", "<Enter>jjj", 120, 40},
+		{"frame-120x40", "<Enter>jjj<Enter>2", 120, 40},
+		{"timing-120x40", "<Enter>6", 120, 40},
+		{"marked-80x24", "m<Enter>jjj;look at this<Enter>", 80, 24},
+		{"messages-80x24", "<Enter>MG", 80, 24},
+		{"note-80x24", "<Enter>jjj;look at", 80, 24},
+		{"timing-20x5", "<Enter>6<Enter>", 20, 5},
+		{"filter-20x5", "fop ==", 20, 5},
 		{"end-80x24", "<Enter>G<Enter>", 80, 24},
 		{"handshake-80x24", "<Enter>4<Enter><Enter>", 80, 24},
 		{"handshake-200x50", "<Enter>4<Enter><Enter>", 200, 50},
@@ -225,7 +234,7 @@ func TestNoColor(t *testing.T) {
 	if got := d.text(); got != want {
 		t.Errorf("without colours the screen is\n%s\nwith them\n%s", got, want)
 	}
-	cells, _, _ := d.cells()
+	cells, _, _ := d.keys("jf").cells()
 	for _, c := range cells {
 		if fg, bg, _ := c.Style.Decompose(); fg != tcell.ColorDefault || bg != tcell.ColorDefault {
 			t.Fatalf("%q has a colour", string(c.Runes))

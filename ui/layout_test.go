@@ -110,6 +110,8 @@ func TestArrangeUsual(t *testing.T) {
 		{"80x24, a tab alone", 80, 24, content{focus: onDetail, alone: true}, "T DDDDDDDDDDDDDDDDDDDDDD B"},
 		{"80x24, warnings", 80, 24, content{focus: onFrames, warnings: true, sessions: 9}, "T W SSS FFFFFFFFF DDDDDDDDD B"},
 		{"120x24, in a tab", 120, 24, content{focus: onDetail, sessions: 9}, "T " + strings.Repeat("SSSS|FFFFFFFF ", 6) + "DDDDDDDDDDDDDDDD B"},
+		{"120x40", 120, 40, content{focus: onFrames, sessions: 9}, "T " + strings.Repeat("SSSS|FFFFFFFF ", 17) + strings.Repeat("D", 21) + " B"},
+		{"120x40, in a tab", 120, 40, content{focus: onDetail, sessions: 9}, "T " + strings.Repeat("SSSS|FFFFFFFF ", 11) + strings.Repeat("D", 27) + " B"},
 		{"200x50", 200, 50, content{focus: onDetail, sessions: 9}, "T " + strings.Repeat("SSSSS|FFFFFFFFFFFFFFF ", 21) + strings.Repeat("D", 27) + " B"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

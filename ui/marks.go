@@ -136,12 +136,8 @@ func (v *view) placeMarks() {
 		return
 	}
 	v.marks.looked = v.source.Version()
-	ids := map[uint64]int{}
-	for _, i := range v.sessions.upgrades {
-		ids[uint64(v.source.Session(i).ID)] = i
-	}
 	v.marks.waiting = slices.DeleteFunc(v.marks.waiting, func(m record.Mark) bool {
-		i, ok := ids[uint64(m.Session)]
+		i, ok := v.sessions.ids[m.Session]
 		if !ok {
 			return false
 		}

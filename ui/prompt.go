@@ -165,6 +165,11 @@ func (p *prompt) enter() {
 func (p *prompt) draw(screen tcell.Screen, r rect, s *palette) {
 	p.field.SetRect(r.x, r.y, r.w, 1)
 	p.field.Draw(screen)
+	for x := r.x; x < r.x+r.w; x++ { // the field has a background of its own
+		main, marks, style, _ := screen.GetContent(x, r.y)
+		_, _, a := style.Decompose()
+		screen.SetContent(x, r.y, main, marks, s[plain].Attributes(a))
+	}
 	y := r.y - 1
 	if p.wrong != "" && y > 0 {
 		fill(screen, r.x, y, r.w, s[plain])

@@ -29,6 +29,7 @@ type sessions struct {
 	upgrades  []int // indices in the store of those that are no exchanges
 	exchanges int
 	open      map[int]bool
+	ids       map[inspect.SessionID]int // where they are; nil: nobody asks
 	ended     int
 }
 
@@ -47,6 +48,9 @@ func (s *sessions) update(src source, sieve *sieve) {
 			break
 		}
 		x := src.Session(s.seen)
+		if s.ids != nil && x.ID != 0 {
+			s.ids[x.ID] = s.seen
+		}
 		if x.Kind == record.Exchange {
 			s.exchanges++
 			continue
@@ -255,7 +259,8 @@ func (v *view) drawSession(screen tcell.Screen, r rect, s *record.Session, n int
 		tail = append(tail, span{clipped(visible(s.Handshake.Subprotocol), max(room/3, 8)) + " ", dim})
 	}
 	if w := sessionWord(s); w.text != "" {
-		tail = append(tail, span{clipped(w.text, max(room/2, 5)) + " ", w.role})
+		most := max(room/2, room-width(sessionPath(s))-spansWidth(tail)-8, 5)
+		tail = append(tail, span{clipped(w.text, most) + " ", w.role})
 	}
 	if s.Kind == record.WebSocket {
 		tail = append(tail, span{fmt.Sprintf("%5d", s.Messages[0]+s.Messages[1]), plain})

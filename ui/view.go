@@ -10,6 +10,7 @@ import (
 
 	"github.com/gdamore/tcell/v2"
 	"github.com/rivo/tview"
+	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/record"
 )
 
@@ -81,7 +82,9 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 	v.commands = bound(commands(), o.Keys)
 	v.frames.session, v.frames.seek, v.sessions.seek = -1, noSeek, noSeek
 	v.listing.folds = true
-	v.marks.waiting = slices.Clone(o.Marks)
+	if v.marks.waiting = slices.Clone(o.Marks); len(o.Marks) > 0 {
+		v.sessions.ids = map[inspect.SessionID]int{}
+	}
 	v.shaping = make(chan *shape, 1)
 	v.tour.scenes = o.Tour
 	v.sessions.all = o.Exchanges
