@@ -106,6 +106,34 @@ func (c CloseCode) Sendable() bool {
 	return false
 }
 
+// Sender says who sends the code, or may (RFC 6455 section 7.4).
+func (c CloseCode) Sender() string {
+	switch c.Class() {
+	case CloseReserved:
+		if c == 1004 {
+			return "nobody may send it"
+		}
+		return "nobody may send it: an endpoint tells it to its own application where no code came"
+	case CloseLibrary:
+		return "libraries and frameworks send it, either side"
+	case ClosePrivate:
+		return "applications send it, either side"
+	case CloseRegistered:
+		switch c {
+		case 1010:
+			return "only a client sends it: a server refuses the handshake instead"
+		case 1011, 1012, 1013, 1014:
+			return "a server sends it"
+		}
+		return "either side may send it"
+	}
+	return "nobody may send it"
+}
+
+// FromPage says that a page in a browser can send the code: the close method of
+// its WebSocket takes no other.
+func (c CloseCode) FromPage() bool { return c == 1000 || c >= 3000 && c <= 4999 }
+
 // String is the code and its name: "1000 normal closure".
 func (c CloseCode) String() string { return fmt.Sprintf("%d %s", uint16(c), c.Name()) }
 

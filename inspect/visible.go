@@ -24,6 +24,15 @@ func Visible(b []byte, max int) string {
 	var s strings.Builder
 	s.Grow(len(b) + 3)
 	for len(b) > 0 {
+		n := 0
+		for n < len(b) && b[n] >= 0x20 && b[n] < 0x7f { // mostly all of it
+			n++
+		}
+		if n > 0 {
+			s.Write(b[:n])
+			b = b[n:]
+			continue
+		}
 		r, n := utf8.DecodeRune(b)
 		visibleRune(&s, r, n, b[0])
 		b = b[n:]

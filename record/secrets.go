@@ -487,3 +487,12 @@ func stringEnd(js []byte) int {
 	}
 	return len(js)
 }
+
+// RedactHead is an HTTP head with its credentials replaced as --redact does, in
+// memory of its own, and the names of what was replaced.
+func RedactHead(head []byte) (redacted []byte, what []string) {
+	b := bytes.Clone(head)
+	var s secrets
+	s.head(b, true)
+	return b, s.what
+}

@@ -6,6 +6,9 @@ import (
 	"github.com/wsproxy/wsproxy/inspect/explain"
 )
 
+// besideFigure is the column in which the sentences begin that stand beside a figure.
+const besideFigure = 68
+
 // frame makes the Frame tab: the figure of RFC 6455 section 5.2 with this
 // frame's bits, and each field in a sentence.
 func (m *maker) frame() (whole bool) {
@@ -29,7 +32,7 @@ func (m *maker) frame() (whole bool) {
 	if m.width < 66 { // a figure that is broken says nothing
 		figure = nil
 	}
-	if side := m.width - 68; side >= 48 {
+	if side := m.width - besideFigure; side >= 48 {
 		m.besides(figure, lines, side)
 		return true
 	}
@@ -58,20 +61,56 @@ func (m *maker) explained(l explain.Line) {
 	}
 	m.lines = append(m.lines, line{spans: append(spans, span{l.Value, strong}), indent: 16})
 	m.lines = append(m.lines, line{spans: []span{{"    ", plain}, {l.Text + " ", plain}, {"[" + strings.ReplaceAll(l.Clause, " ", "\u00a0") + "]", dim}}, indent: 4})
+	if l.Figure != "" && m.width >= 64 { // a figure that is broken says nothing
+		m.add()
+		m.figure(l.Figure)
+		m.add()
+	}
 }
 
-// besides puts the figure left of the sentences where there is room for both.
+func (m *maker) figure(text string) {
+	for part := range strings.Lines(text) {
+		m.walked(strings.TrimSuffix(part, "\n"))
+	}
+}
+
+// walked adds a row of the figure that walks through the masking, in the colours of
+// the Bytes tab.
+func (m *maker) walked(row string) {
+	r := plain
+	switch what, _, _ := strings.Cut(row, " "); what {
+	case "byte":
+		r = dim
+	case "xor":
+		r = key
+	case "=", "as":
+		r = quoted
+	}
+	m.add(span{"    ", plain}, span{row, r})
+}
+
+// besides puts the figures left of the sentences where there is room for both.
 func (m *maker) besides(figure []string, lines []explain.Line, side int) {
-	var right maker
-	right.width = side
+	left := maker{page: page{width: besideFigure}}
+	for _, l := range figure {
+		left.add(span{l, figureRole(l)})
+	}
+	right := maker{page: page{width: side}}
 	for _, l := range lines {
+		if l.Figure != "" {
+			left.add()
+			left.add(span{l.Field + ", byte by byte", name})
+			left.figure(l.Figure)
+			l.Figure = ""
+		}
 		right.explained(l)
 	}
 	text := right.wrapped()
-	for i := range max(len(figure), len(text)) {
-		spans := []span{{strings.Repeat(" ", 68), plain}}
-		if i < len(figure) {
-			spans = []span{{pad(figure[i], 68), figureRole(figure[i])}}
+	for i := range max(len(left.lines), len(text)) {
+		spans := []span{{strings.Repeat(" ", besideFigure), plain}}
+		if i < len(left.lines) {
+			l := &left.lines[i]
+			spans = append(l.spans, span{strings.Repeat(" ", max(besideFigure-width(l.String()), 0)), plain})
 		}
 		if i < len(text) {
 			spans = append(spans, text[i].spans...)

@@ -1,9 +1,11 @@
 package ui
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -68,6 +70,57 @@ func TestScreens(t *testing.T) {
 			golden(t, test.name, d.text()+strings.Repeat("=", test.w)+"\n"+d.looks())
 		})
 	}
+}
+
+// The screens of what one reads: the ways to show a payload, what can be copied, and a
+// tour.
+func TestReadingScreens(t *testing.T) {
+	s := shop(t).store(false)
+	everything := everyday(t)
+	everything.close()
+	all := everything.store(false)
+	pipe := func(context.Context, string, []byte, int) ([]byte, error) {
+		return []byte("{\"said\": [1, 2]}"), nil
+	}
+	for _, test := range []struct {
+		name, keys string
+		w, h       int
+	}{
+		{"reading-json-80x24", "<Enter>j<Enter>jjjjjj", 80, 24},
+		{"reading-folded-80x24", "<Enter>j<Enter>Ojjjjo", 80, 24},
+		{"reading-text-80x24", "<Enter>j:view text<Enter>", 80, 24},
+		{"reading-hex-80x24", "<Enter>j:view hex<Enter>", 80, 24},
+		{"reading-table-80x24", "<Enter>jjj:view table<Enter>", 80, 24},
+		{"reading-table-200x50", "<Enter>jjj:view table<Enter>", 200, 50},
+		{"reading-png-80x24", "<Enter>jjjjjjjj", 80, 24},
+		{"reading-gzip-80x24", "<Enter>jjjjjjjjj", 80, 24},
+		{"reading-pipe-80x24", "<Enter>j<Enter>|jq .said<Enter>", 80, 24},
+		{"reading-copy-80x24", "<Enter>jjy", 80, 24},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := drive(t, s, Options{Title: "shop.pcapng", Pipe: pipe}, test.w, test.h).keys(test.keys)
+			golden(t, test.name, untimed(d.text())+strings.Repeat("=", test.w)+"\n"+d.looks())
+		})
+	}
+	t.Run("reading-walk-80x24", func(t *testing.T) {
+		d := drive(t, all, Options{Title: "play.pcapng"}, 80, 24).keys("<Enter>j<Enter>2<Enter><PgDn><PgDn>")
+		golden(t, "reading-walk-80x24", d.text()+strings.Repeat("=", 80)+"\n"+d.looks())
+	})
+	for name, keys := range map[string]string{"tour-look-80x24": "", "tour-ask-80x24": "2", "tour-answer-200x50": "2 "} {
+		t.Run(name, func(t *testing.T) {
+			w, h := 80, 24
+			if strings.HasSuffix(name, "50") {
+				w, h = 200, 50
+			}
+			d := drive(t, all, Options{Title: "play.pcapng", Tour: testTour}, w, h).keys(keys)
+			golden(t, name, d.text()+strings.Repeat("=", w)+"\n"+d.looks())
+		})
+	}
+}
+
+// untimed is a screen without how long a command took.
+func untimed(s string) string {
+	return regexp.MustCompile(` in [0-9.]+ [mµ]?s `).ReplaceAllString(s, " in no time ")
 }
 
 func golden(t *testing.T, name, got string) {
@@ -181,7 +234,7 @@ func TestNoColor(t *testing.T) {
 	if got := d.text(); got != want {
 		t.Errorf("without colours the screen is\n%s\nwith them\n%s", got, want)
 	}
-	cells, _, _ := d.cells()
+	cells, _, _ := d.keys("jf").cells()
 	for _, c := range cells {
 		if fg, bg, _ := c.Style.Decompose(); fg != tcell.ColorDefault || bg != tcell.ColorDefault {
 			t.Fatalf("%q has a colour", string(c.Runes))

@@ -68,7 +68,7 @@ func TestJSON(t *testing.T) {
 }`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := pageOf(test.width, func(p *page) { p.json([]byte(test.in)) })
+			got := pageOf(test.width, func(p *page) { p.json([]byte(test.in), nil) })
 			if want := strings.TrimPrefix(test.want, "\n") + "\n"; got != want {
 				t.Errorf("%s is laid out as\n%s\nwant\n%s", test.in, got, want)
 			}
@@ -95,7 +95,7 @@ func TestLayoutIsLinear(t *testing.T) {
 		"marks": "\u0301", "bad bytes": "\xff", "wide": "日", "new lines": "\n", "spaces": " ", "backslashes": `"\`, "flags": "🇩", "joiners": "\u200d"} {
 		b := []byte("[" + strings.Repeat(unit, n/len(unit)))
 		start := time.Now()
-		for _, f := range []func(*page){func(p *page) { p.json(b) }, func(p *page) { p.text(b) }} {
+		for _, f := range []func(*page){func(p *page) { p.json(b, nil) }, func(p *page) { p.text(b) }} {
 			p := &page{width: 80}
 			f(p)
 			if lines := p.wrapped(); len(lines) == 0 {
@@ -113,7 +113,7 @@ func TestLayoutIsLinear(t *testing.T) {
 // Nesting without end, as a peer may send, costs nothing but lines.
 func TestJSONDeep(t *testing.T) {
 	const n = 100_000
-	got := pageOf(60, func(p *page) { p.json([]byte(strings.Repeat("[", n))) })
+	got := pageOf(60, func(p *page) { p.json([]byte(strings.Repeat("[", n)), nil) })
 	if lines := strings.Count(got, "\n"); lines != n {
 		t.Errorf("%d lines", lines)
 	}
@@ -130,7 +130,7 @@ func FuzzJSON(f *testing.F) {
 			return
 		}
 		p := &page{width: max(int(w), 4)}
-		p.json(b)
+		p.json(b, nil)
 		var all strings.Builder
 		for i := range p.lines {
 			all.WriteString(p.lines[i].String())

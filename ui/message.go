@@ -16,7 +16,10 @@ func (m *maker) message() (whole bool) {
 	case entryEnd:
 		return m.ending()
 	}
-	msg, err := m.source.Message(m.want.row, pageLimit)
+	if p := m.want.piped; p != nil {
+		return m.output(p)
+	}
+	msg, err := m.source.Message(m.want.row, m.want.most())
 	if err != nil {
 		return m.failed(err)
 	}
@@ -28,15 +31,15 @@ func (m *maker) message() (whole bool) {
 		m.closing(msg.Data)
 	case len(msg.Data) == 0:
 		m.say(dim, "(empty)")
-	case msg.Opcode == inspect.OpText && looksJSON(msg.Data, msg.Cut):
-		m.json(msg.Data)
-	case msg.Opcode == inspect.OpText, msg.Opcode.Control() && printable(msg.Data):
-		m.text(msg.Data)
 	default:
-		m.dump(msg.Data)
+		m.payload(&msg)
 	}
 	if n := int64(len(msg.Data)); n < msg.Size && !msg.Undecodable {
-		m.say(odd, "… %s more; the first %s are shown", bytesOf(msg.Size-n), bytesOf(n))
+		if m.more = m.want.most() < pageMost; m.more {
+			m.say(odd, "… %s more; the first %s are shown, G goes on", bytesOf(msg.Size-n), bytesOf(n))
+		} else {
+			m.say(odd, "… %s more; the first %s are shown", bytesOf(msg.Size-n), bytesOf(n))
+		}
 	}
 	return ends(msg.Rows)
 }
@@ -210,7 +213,7 @@ func (m *maker) body(b *inspect.Payload, head *inspect.Head) {
 	m.say(dim, "%s  %s", bytesOf(b.Size), visible(kind))
 	switch {
 	case looksJSON(data, cut):
-		m.json(data)
+		m.json(data, m.want.folds)
 	case strings.IndexByte(string(data), 0) < 0 && mostlyText(data):
 		m.text(data)
 	default:

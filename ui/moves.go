@@ -82,6 +82,7 @@ func (v *view) back() {
 	case v.search.cancel != nil:
 		v.stopSearch()
 		v.said = "the search was stopped"
+	case v.stopPipe():
 	case v.saving.cancel != nil && v.pressed == "Esc":
 		v.stopSaving()
 	case v.alone:
@@ -185,7 +186,7 @@ func (v *view) goIn(p pane, rows int) {
 		v.frames.move(rows)
 		v.follow = v.follow && v.frames.atEnd()
 	case onDetail:
-		v.scroll = max(v.scroll+rows, 0)
+		v.scrollDetail(rows)
 		v.follow = false
 	}
 }
@@ -200,7 +201,7 @@ func (v *view) first() {
 		v.frames.to(0)
 		v.follow = false
 	default:
-		v.scroll = 0
+		v.scroll, v.desk.cursor = 0, 0
 	}
 }
 
@@ -214,7 +215,7 @@ func (v *view) last() {
 		v.frames.end()
 		v.follow = v.options.Live
 	default:
-		v.scroll = v.lines
+		v.endOfDetail()
 	}
 }
 
@@ -257,6 +258,7 @@ func (v *view) click(x, y int) bool {
 		}
 		if pane(p) == onDetail {
 			v.look()
+			v.clickDetail(y)
 			return true
 		}
 		v.focus = pane(p)

@@ -10,10 +10,17 @@ import (
 type page struct {
 	width int // of the pane that it is made for, in columns
 	lines []line
+	nodes []node // of a JSON document
+	views []mode // the ways in which the payload can be shown
+	more  bool   // there is more of it than was laid out
 }
 
-// pageLimit is how many bytes of a payload a page lays out.
-const pageLimit = 256 << 10
+// pageLimit is how many bytes of a payload a page lays out, and pageMost how many
+// if its reader goes on.
+const (
+	pageLimit = 256 << 10
+	pageMost  = 1 << 20
+)
 
 func (p *page) add(spans ...span) { p.lines = append(p.lines, line{spans: spans}) }
 

@@ -54,6 +54,9 @@ type job struct {
 type made struct {
 	want  want
 	lines []line
+	nodes []node
+	views []mode
+	more  bool
 	whole bool // it stays as it is while want does
 	hits  []int
 }

@@ -262,7 +262,8 @@ func (v *view) drawSession(screen tcell.Screen, r rect, s *record.Session, n int
 		tail = append(tail, span{clipped(visible(s.Handshake.Subprotocol), max(room/3, 8)) + " ", dim})
 	}
 	if w := sessionWord(s); w.text != "" {
-		tail = append(tail, span{clipped(w.text, max(room/2, 5)) + " ", w.role})
+		most := max(room/2, room-width(sessionPath(s))-spansWidth(tail)-8, 5)
+		tail = append(tail, span{clipped(w.text, most) + " ", w.role})
 	}
 	if s.Kind == record.WebSocket {
 		tail = append(tail, span{fmt.Sprintf("%5d", s.Messages[0]+s.Messages[1]), plain})

@@ -43,6 +43,8 @@ type want struct {
 	width   int // columns; 0: no page
 	search  string
 
+	reading // of the Message tab
+
 	// What may change the page while the rest stays.
 	frames   int
 	found    uint64
@@ -83,7 +85,7 @@ func makePage(s source, w want) *made {
 	m := &maker{source: s, want: w, session: s.Session(w.session)}
 	m.width = w.width
 	whole := tabs()[w.tab].make(m)
-	out := &made{want: w, lines: m.wrapped(), whole: whole}
+	out := &made{want: w, lines: m.wrapped(), nodes: m.nodes, views: m.views, more: m.more, whole: whole}
 	if w.search != "" {
 		out.hits = mark(out.lines, w.search)
 	}

@@ -21,6 +21,8 @@ type span struct {
 type line struct {
 	spans  []span
 	indent int
+	node   int32 // of the page's nodes, from 1, that it shows; 0: none
+	short  bool  // what does not fit is left out
 }
 
 // width is how many columns a text takes.
@@ -127,6 +129,9 @@ func (l *line) wrap(w int, out []line) []line {
 	if w < 1 {
 		return out
 	}
+	if l.short {
+		return append(out, *l)
+	}
 	rest := slices.Clone(l.spans) // split takes it apart
 	indent := 0
 	for {
@@ -134,7 +139,7 @@ func (l *line) wrap(w int, out []line) []line {
 		if indent > 0 {
 			head = append([]span{{strings.Repeat(" ", indent), plain}}, head...)
 		}
-		out = append(out, line{spans: head})
+		out = append(out, line{spans: head, node: l.node})
 		if len(tail) == 0 {
 			return out
 		}

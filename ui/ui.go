@@ -52,6 +52,15 @@ type Options struct {
 
 	Control Controller // of the traffic; nil: this screen only looks on
 
+	// Pipe, if set, passes input through a shell command and answers what it says, more
+	// than most bytes of it only to tell that there was more. It ends with ctx, and must
+	// not let the command at the terminal. Called by a goroutine of Run.
+	Pipe func(ctx context.Context, command string, input []byte, most int) ([]byte, error)
+
+	// Copy, if set, puts a text into the clipboard of the machine that Run is on and
+	// answers by what; empty if that has none. Called by a goroutine of Run.
+	Copy func(ctx context.Context, text []byte) (by string, err error)
+
 	Warnings []string // what the user must not miss, beside those of Status
 
 	// Marks are those that were kept earlier. KeepMarks, if set, keeps all that there
@@ -59,6 +68,8 @@ type Options struct {
 	// at a time. Without it they are gone with the screen.
 	Marks     []record.Mark
 	KeepMarks func([]record.Mark) error
+
+	Tour []Scene // what the screen leads through; may be empty
 
 	Keys      Keys         // the keys that commands have instead of their own
 	Theme     Theme        // how it looks

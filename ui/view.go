@@ -50,6 +50,9 @@ type view struct {
 	subject  want // of the page that scroll belongs to
 	scroll   int
 	lines    int // of the page
+	desk     desk
+	tour     tour
+	pipes    piping
 	jump     bool
 	layout   layout
 	help     *page
@@ -85,6 +88,7 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 		v.sessions.ids = map[inspect.SessionID]int{}
 	}
 	v.shaping = make(chan *shape, 1)
+	v.tour.scenes = o.Tour
 	v.sessions.all = o.Exchanges
 	v.reader = newReader(src, v.wake)
 	v.app.SetInputCapture(v.capture)
@@ -114,7 +118,10 @@ func (v *view) InputHandler() func(*tcell.EventKey, func(tview.Primitive)) {
 			return
 		}
 		v.pressed = keyName(e)
-		v.press(v.pressed)
+		if !v.guided(v.pressed) {
+			v.press(v.pressed)
+			v.pressedFor(v.pressed)
+		}
 	}
 }
 
@@ -138,6 +145,8 @@ func (v *view) Draw(screen tcell.Screen) {
 	st := v.status.take()
 	v.gate = st.gate
 	x, y, w, h := v.GetRect()
+	led := v.tour.height(h)
+	h -= led
 	warnings := v.warnings(&st)
 	if v.sieve != nil {
 		v.sieve.look()
@@ -145,6 +154,7 @@ func (v *view) Draw(screen tcell.Screen) {
 	if v.sessions.update(v.source, v.sieve); v.sessions.behind {
 		v.wake()
 	}
+	v.arrive()
 	v.placeMarks()
 	l := arrange(w, h, content{v.focus, v.alone, len(warnings) > 0, v.sessions.rows()})
 	v.layout = l
@@ -167,6 +177,7 @@ func (v *view) Draw(screen tcell.Screen) {
 		}
 		v.drawDetail(screen, l.pane[onDetail])
 	}
+	v.drawTour(screen, rect{x, y + h, w, led})
 	v.drawBottom(screen, l.bottom)
 }
 
@@ -272,6 +283,7 @@ func (v *view) want(x *record.Session, w int) want {
 	if out.entry == entryFrame {
 		out.row, _ = f.frame(v.source, f.cursor) // without one nothing is shown
 	}
+	v.desk.reads(&out)
 	return out
 }
 
@@ -290,6 +302,7 @@ func (v *view) drawDetail(screen tcell.Screen, r rect) {
 	w := v.want(&x, r.w)
 	if s := w.subject(); s != v.subject {
 		v.subject, v.scroll = s, 0
+		v.desk.open(s)
 	}
 	body := r.body()
 	m := v.reader.made()
@@ -304,10 +317,9 @@ func (v *view) drawDetail(screen tcell.Screen, r rect) {
 		}
 	}
 	v.lines = len(m.lines)
+	v.placeCursor(m)
 	v.scroll = max(min(v.scroll, v.lines-body.h), 0)
-	for i := 0; i < body.h && v.scroll+i < v.lines; i++ {
-		m.lines[v.scroll+i].put(screen, body.x, body.y+i, body.w, v.palette)
-	}
+	v.drawPage(screen, body, m)
 }
 
 // drawTabs draws the head of the detail pane: the tabs, and how far down one is.
@@ -358,6 +370,8 @@ func (v *view) drawBottom(screen tcell.Screen, r rect) {
 	x := r.x
 	if said != "" {
 		x += put(screen, rect{x, r.y, r.w, 1}, " "+visible(said), v.palette[odd]) + 1
+	} else if at := v.whereabouts(r.w * 6 / 10); at != "" {
+		x += put(screen, rect{x, r.y, r.w, 1}, " "+at, v.palette[name]) + 1
 	}
 	if said == "" && v.sieve != nil {
 		l := line{spans: v.filterLine()}

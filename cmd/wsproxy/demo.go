@@ -29,20 +29,26 @@ const demoPatience = 10 * time.Second
 
 func demoCmd() *cobra.Command {
 	var f rootFlags
+	var tour bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show what wsproxy shows, with a server and clients of its own",
 		Long: `Start an echo server, a few clients, and wsproxy between them: text, binary,
 fragments, compression, ping and pong, a clean close, and what goes wrong: a reset,
 a refused upgrade, breaches of the protocol. Nothing but this machine is needed.
-With --plain, --json or a pipe the demo ends by itself.`,
+With --plain, --json or a pipe the demo ends by itself.
+
+With --tour eight scenes explain what is there to see: each has a sentence, a key to
+press, the section of the RFC, and a question that is answered on the next key.`,
 		Example: `  wsproxy demo
+  wsproxy demo --tour
   wsproxy demo --plain
   wsproxy demo --plain --record demo.pcapng`,
 		Args: exactly(0, "no arguments"),
-		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(cmd, f, tour) },
 	}
 	f.registerRun(cmd)
+	cmd.Flags().BoolVar(&tour, "tour", false, "lead through the scenes, one by one")
 	return cmd
 }
 
@@ -53,7 +59,10 @@ type demo struct {
 	pace pace
 }
 
-func runDemo(cmd *cobra.Command, f rootFlags) (err error) {
+func runDemo(cmd *cobra.Command, f rootFlags, tour bool) (err error) {
+	if tour && (f.output.json || f.output.quiet || f.output.filter != "" || f.noRecord) {
+		return usagef("wsproxy demo --tour, or wsproxy demo --tour --plain", "the tour leads through everything on the screen, or with --plain in lines")
+	}
 	server, err := wstest.Serve(demoServer())
 	if err != nil {
 		return failf("", "the demo's server cannot listen: %v", cause(err))
@@ -68,6 +77,12 @@ func runDemo(cmd *cobra.Command, f rootFlags) (err error) {
 	if f.output.screen(p.out) {
 		// Time to look at each scene; from then on one now and then.
 		d.pace = pace{first: 1500 * time.Millisecond, later: 10 * time.Second, beat: 2 * time.Second}
+	}
+	if tour {
+		p.tour = tourScenes()
+		if d.pace.first > 0 { // once, and at once: the user sets the pace
+			d.pace = pace{first: 50 * time.Millisecond, later: 24 * time.Hour, beat: 5 * time.Second}
+		}
 	}
 	p.clients = d.play
 	if !f.output.quiet {

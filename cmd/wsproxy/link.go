@@ -65,6 +65,7 @@ type hello struct {
 	NoColor   bool      `json:"no_color,omitempty"`
 	Theme     string    `json:"theme,omitempty"`
 	Exchanges bool      `json:"exchanges,omitempty"`
+	Tour      bool      `json:"tour,omitempty"`    // through the demo
 	Save      bool      `json:"save,omitempty"`    // the recording is a temporary one, which can be saved
 	Control   bool      `json:"control,omitempty"` // it may have things done to the traffic
 	Status    ui.Status `json:"status"`

@@ -42,7 +42,8 @@ type proxying struct {
 	// clients are those that wsproxy plays itself; nil: they come from outside.
 	// The run ends when they are done.
 	clients func(context.Context) error
-	opens   string // what they are, in the words of the screen
+	opens   string     // what they are, in the words of the screen
+	tour    []ui.Scene // through what they do; nil: there is none
 }
 
 // startProxy is startDoors with one door.
@@ -222,7 +223,7 @@ func (p *proxying) view() *view {
 	if p.recording.readable() {
 		v.path, v.live, v.pulse = p.recording.path, p.recording.writer.Watch, p.pulse
 	}
-	v.options = ui.Options{Title: p.title(), Status: p.status}
+	v.options = ui.Options{Title: p.title(), Status: p.status, Tour: p.tour}
 	if p.control != nil {
 		v.options.Control, v.news = p.control, p.control.news
 	}

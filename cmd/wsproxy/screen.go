@@ -76,6 +76,9 @@ func (r *remote) run(ctx context.Context) error {
 	v := &view{flags: outputFlags{noColor: r.hello.NoColor, theme: r.hello.Theme, exchanges: r.hello.Exchanges}, path: r.hello.Path, goesOn: true, news: r.news,
 		live:    func() <-chan struct{} { return r.grew },
 		options: ui.Options{Title: r.hello.Title, Open: r.hello.Open, Status: r.latest, Aside: r.aside}}
+	if r.hello.Tour {
+		v.options.Tour = tourScenes()
+	}
 	if r.hello.Save {
 		v.options.Save = saveFrom(r.hello.Path)
 	}

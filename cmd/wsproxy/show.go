@@ -16,7 +16,7 @@ import (
 
 func showCmd() *cobra.Command {
 	var o outputFlags
-	var follow bool
+	var follow, explained bool
 	cmd := &cobra.Command{
 		Use:   "show FILE",
 		Short: "Show a recording: on the screen, as lines or as JSON",
@@ -25,9 +25,23 @@ tcpdump or Wireshark made (pcapng or pcap): on the screen in a terminal, otherwi
 one line or one JSON object an event.`,
 		Example: `  wsproxy show session.pcapng
   wsproxy show --json session.pcapng | jq 'select(.op == "close")'
-  wsproxy show --follow session.pcapng    # while another wsproxy writes it`,
+  wsproxy show --follow session.pcapng    # while another wsproxy writes it
+  wsproxy show --explain --filter 'finding == "error"' session.pcapng`,
 		Args: exactly(1, "one FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if explained {
+				if follow || o.json {
+					return usagef("wsproxy show --explain FILE", "--explain prints the frames of a finished recording in words")
+				}
+				chosen, err := o.chosen()
+				if err != nil {
+					return err
+				}
+				if err := explainFrames(cmd.Context(), cmd.OutOrStdout(), args[0], chosen); err != nil {
+					return err
+				}
+				return interrupted(cmd.Context())
+			}
 			v := &view{flags: o, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), path: args[0],
 				options: ui.Options{Title: filepath.Base(args[0])}, ports: portHint{}}
 			if follow {
@@ -45,6 +59,7 @@ one line or one JSON object an event.`,
 		},
 	}
 	o.register(cmd)
+	cmd.Flags().BoolVar(&explained, "explain", false, "take each frame apart, bit by bit, in words")
 	cmd.Flags().BoolVar(&follow, "follow", false, "go on while another wsproxy is writing the file")
 	return cmd
 }

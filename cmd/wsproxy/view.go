@@ -109,7 +109,7 @@ func (v *view) openScreen(reading, quit context.Context) error {
 	}
 	v.notices.hold()
 	defer v.notices.release()
-	h := hello{Path: v.path, Title: v.options.Title, Open: v.options.Open, NoColor: !v.flags.colors(), Theme: v.flags.theme, Exchanges: v.flags.exchanges, Save: v.options.Save != nil}
+	h := hello{Path: v.path, Title: v.options.Title, Open: v.options.Open, NoColor: !v.flags.colors(), Theme: v.flags.theme, Exchanges: v.flags.exchanges, Save: v.options.Save != nil, Tour: len(v.options.Tour) > 0}
 	a, err := startApart(h, out, news{v.live(), v.pulse, v.options.Status, v.options.Control})
 	if err == nil {
 		v.apart = a
@@ -140,6 +140,7 @@ func (v *view) draw(reading, quit context.Context) error {
 			return st
 		}
 	}
+	o.Pipe, o.Copy = pipeThrough, toClipboard
 	v.furnish(&o)
 	o.Live, o.NoColor, o.Exchanges = v.live != nil, !v.flags.colors(), v.flags.exchanges
 	v.notices.hold()
@@ -203,11 +204,14 @@ func passOn(live <-chan struct{}, ticks chan<- struct{}, done <-chan struct{}, n
 
 // print prints events as the recording grows.
 func (v *view) print(ctx context.Context) error {
+	g := newGuide(v.out, v.options.Tour)
 	in := &inspect.Inspector{
 		Judges: lint.All(),
 		Emit: func(c *inspect.Conn, e inspect.Event) {
 			v.ports.see(c)
+			g.before(e, v.printer.Flush)
 			v.printer.Event(c, e)
+			g.after(e, v.printer.Flush)
 		},
 		After: func(*inspect.Conn) { v.printer.Flush() },
 	}

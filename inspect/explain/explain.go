@@ -18,6 +18,7 @@ type Line struct {
 	Value  string // what they stand for, in a word
 	Text   string // a sentence or two
 	Clause string // "RFC 6455 5.2"
+	Figure string // lines to be shown below as they are, at most 60 columns wide; mostly ""
 }
 
 // Options are what the bytes of a frame cannot say.
@@ -63,7 +64,7 @@ type frame struct {
 }
 
 func (f *frame) add(field, bits, value, text, clause string) {
-	f.lines = append(f.lines, Line{field, bits, value, text, clause})
+	f.lines = append(f.lines, Line{Field: field, Bits: bits, Value: value, Text: text, Clause: clause})
 }
 
 // bits explains the first byte (RFC 6455 section 5.2).
@@ -118,12 +119,29 @@ func (f *frame) rsv1() {
 	case op == inspect.OpContinuation:
 		f.add("RSV1", "1", "set", "Must be 0 on a continuation: the first frame says for the whole message whether it is compressed.", "RFC 7692 6.1")
 	case agreed:
-		f.add("RSV1", "1", "compressed", "The message is compressed with permessage-deflate, which client and server agreed on in the handshake.", "RFC 7692 6")
+		f.add("RSV1", "1", "compressed", "The message is compressed with permessage-deflate, which client and server agreed on in the handshake"+f.agreed()+".", "RFC 7692 6")
 	case f.o.Known:
 		f.add("RSV1", "1", "set", "Must be 0 here: client and server agreed on no extension that gives it a meaning.", "RFC 6455 5.2")
 	default:
 		f.add("RSV1", "1", "compressed?", "The message is compressed, if client and server agreed on permessage-deflate in the handshake; otherwise the bit must be 0.", "RFC 7692 6")
 	}
+}
+
+// agreed says with what parameters permessage-deflate was agreed on. Who masks is
+// the client.
+func (f *frame) agreed() string {
+	dir := inspect.ToClient
+	if f.h.Masked() {
+		dir = inspect.ToServer
+	}
+	text := ""
+	if n := f.o.Deflate.WindowBits(dir); n < 15 {
+		text = fmt.Sprintf(", with a window of %d bytes in this direction", 1<<n)
+	}
+	if !f.o.Deflate.Takeover(dir) {
+		return text + ". It stands for itself: no context is taken over from the messages before it"
+	}
+	return text + ". It may refer to what the messages before it in this direction said: the context is taken over"
 }
 
 func opcodeClause(op inspect.Opcode) string {
@@ -182,9 +200,9 @@ func (f *frame) length() {
 		f.add("Payload len", first, fmt.Sprint(n), "The payload has "+count(n)+". Up to 125 fit into these seven bits; 126 and 127 announce a longer field."+f.tooLong(n), clause)
 		return
 	case 16:
-		f.add("Payload len", first, "126", "The length stands in the next 16 bits.", clause)
+		f.add("Payload len", first, "126", "The length stands in the next 16 bits"+f.why("one from 126 to 65,535 does: seven bits do not hold it beside 126 and 127, which announce a longer field")+".", clause)
 	case 64:
-		f.add("Payload len", first, "127", "The length stands in the next 64 bits.", clause)
+		f.add("Payload len", first, "127", "The length stands in the next 64 bits"+f.why("one above 65,535 does: no shorter form holds it")+".", clause)
 	}
 	text := "The payload has " + count(n) + ", the high byte first."
 	if !h.Minimal() {
@@ -199,6 +217,14 @@ func (f *frame) length() {
 		text += " That breaks the protocol: the top bit must be 0."
 	}
 	f.add("Extended len", octets(f.raw[2:2+h.Form()/8]), fmt.Sprint(n), text+f.tooLong(n), clause)
+}
+
+// why gives the reason for a form of the length, if it has one.
+func (f *frame) why(reason string) string {
+	if !f.h.Minimal() {
+		return ""
+	}
+	return ", as " + reason
 }
 
 // tooLong says that a control frame has more than section 5.5 allows.

@@ -48,6 +48,58 @@ UTF-8||yes|The payload is UTF-8, which text must be.|RFC 6455 8.1`
 	}
 }
 
+// Who may send a close code, and whether a page in a browser can.
+func TestWhoSends(t *testing.T) {
+	for digits, want := range map[string]string{
+		"880203e8": "either side|Either side may send it.", "880203ea": "either side|Either side may send it. A page in a browser cannot: its close() takes 1000 and 3000 to 4999 only.",
+		"880203ee": "nobody|Nobody may send it: an endpoint tells it to its own application where no code came.", "880203ec": "nobody|Nobody may send it.",
+		"880203f2": "a client|Only a client sends it: a server refuses the handshake instead. A page", "880203f3": "a server|A server sends it. A page",
+		"88020bb8": "either side|Libraries and frameworks send it, either side.", "88020fa0": "either side|Applications send it, either side.", "88020001": "nobody|Nobody may send it.",
+	} {
+		got := ""
+		for _, l := range of(t, digits, Options{}) {
+			if l.Field == "Who sends it" {
+				got = l.Value + "|" + l.Text
+			}
+		}
+		if !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %q, want %q", digits, got, want)
+		}
+	}
+}
+
+// The masking is shown byte by byte, and not where there is none.
+func TestWalk(t *testing.T) {
+	const want = `byte        0  1  2  3  4
+sent       5b 00 21 3d 5b
+xor key    37 fa 21 3d 37
+= plain    6c fa 00 00 6c
+as text     l  .  .  .  l
+
+byte 0  01011011  5b
+xor     00110111  37
+=       01101100  6c`
+	got := ""
+	for _, l := range of(t, "828537fa213d5b00213d5b", Options{}) {
+		got += l.Figure
+	}
+	if got != want {
+		t.Errorf("the walk is\n%s\nwant\n%s", got, want)
+	}
+	for _, l := range of(t, "82ff000000000000010037fa213d"+strings.Repeat("aa", 256), Options{Max: 100}) {
+		for part := range strings.Lines(l.Figure) {
+			if len(part) > 61 {
+				t.Errorf("%q is too wide", part)
+			}
+		}
+	}
+	for _, l := range of(t, "82050102030405", Options{}) {
+		if l.Figure != "" {
+			t.Errorf("not masked, and still %q", l.Figure)
+		}
+	}
+}
+
 // Each case is a frame and some of its lines; a line "-Field" must not be there.
 func TestFrameFields(t *testing.T) {
 	deflate := &inspect.Deflate{ServerMaxWindowBits: 15, ClientMaxWindowBits: 15}
@@ -109,7 +161,7 @@ func TestFrameFields(t *testing.T) {
 			`RSV3|0||Reserved, and 0 as it must be without an extension that uses it.|RFC 6455 5.2`, `-RSV2, RSV3`}},
 
 		{"16-bit length", "827e0100", Options{}, []string{
-			`Payload len|1111110|126|The length stands in the next 16 bits.|RFC 6455 5.2`,
+			`Payload len|1111110|126|The length stands in the next 16 bits, as one from 126 to 65,535 does: seven bits do not hold it beside 126 and 127, which announce a longer field.|RFC 6455 5.2`,
 			`Extended len|01 00|256|The payload has 256 bytes, the high byte first.|RFC 6455 5.2`,
 			`Missing||256 bytes|The header announces 256 bytes of payload; 0 bytes are here, so 256 bytes are missing.|`}},
 		{"16-bit length of one", "827e000161", Options{}, []string{
@@ -123,7 +175,7 @@ func TestFrameFields(t *testing.T) {
 		{"more bytes than the frame", "81016162", Options{}, []string{`Payload|61|"a"|The application's data, as it is on the wire.|RFC 6455 5.2`}},
 
 		{"compressed, agreed", "c107f248cdc9c90700", Options{Deflate: deflate, Known: true}, []string{ // RFC 7692 section 7.2.3.1
-			`RSV1|1|compressed|The message is compressed with permessage-deflate, which client and server agreed on in the handshake.|RFC 7692 6`,
+			`RSV1|1|compressed|The message is compressed with permessage-deflate, which client and server agreed on in the handshake. It may refer to what the messages before it in this direction said: the context is taken over.|RFC 7692 6`,
 			`Payload|f2 48 cd c9 c9 07 00||The compressed data, as it is on the wire.|RFC 6455 5.2`,
 			`Inflated||"Hello"|With 00 00 ff ff put back behind it, the payload inflates to 5 bytes.|RFC 7692 7.2.2`, `-UTF-8`}},
 		{"compressed, not known", "c187 00000000 f248cdc9c90700", Options{}, []string{

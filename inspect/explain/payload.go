@@ -3,6 +3,7 @@ package explain
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -64,6 +65,26 @@ func (f *frame) wire() {
 	key := f.h.Key()
 	text := fmt.Sprintf("The same without the mask: the first byte is %#02x xor %#02x = %#02x, and so on; every fourth byte begins the key anew.", sent[0], key[0], plain[0])
 	f.add("Payload plain", f.shown(plain), f.legible(), text, "RFC 6455 5.3")
+	f.lines[len(f.lines)-1].Figure = walk(key, sent, plain)
+}
+
+// walkBytes is how many bytes of a payload are unmasked one by one.
+const walkBytes = 16
+
+// walk unmasks a payload byte by byte, and the first one bit by bit.
+func walk(key [4]byte, sent, plain []byte) string {
+	n := min(len(sent), walkBytes)
+	var at, keys, text []byte
+	for i, c := range plain[:n] {
+		at = fmt.Appendf(at, " %2d", i)
+		keys = fmt.Appendf(keys, " %02x", key[i%4])
+		if c < 0x20 || c > 0x7e {
+			c = '.'
+		}
+		text = fmt.Appendf(text, "  %c", c)
+	}
+	return fmt.Sprintf("byte      %s\nsent       %s\nxor key   %s\n= plain    %s\nas text   %s\n\nbyte 0  %08b  %02x\nxor     %08b  %02x\n=       %08b  %02x",
+		at, octets(sent[:n]), keys, octets(plain[:n]), text, sent[0], sent[0], key[0], key[0], plain[0], plain[0])
 }
 
 // what names the content of the payload.
@@ -208,7 +229,27 @@ func (f *frame) closing() {
 		codeClause = "RFC 6455 7.4.2"
 	}
 	f.add("Close code", octets(body[:2]), code.String(), text, codeClause)
+	f.sender(code)
 	f.reason(reason)
+}
+
+// sender says who may send a close code. Who masks is the client.
+func (f *frame) sender(code inspect.CloseCode) {
+	who := code.Sender()
+	text := strings.ToUpper(who[:1]) + who[1:] + "."
+	if code.Sendable() && !code.FromPage() {
+		text += " A page in a browser cannot: its close() takes 1000 and 3000 to 4999 only."
+	}
+	value := "either side"
+	switch {
+	case !code.Sendable():
+		value = "nobody"
+	case code == 1010:
+		value = "a client"
+	case code.Class() == inspect.CloseRegistered && code >= 1011:
+		value = "a server"
+	}
+	f.add("Who sends it", "", value, text, "RFC 6455 7.4")
 }
 
 func (f *frame) reason(reason []byte) {

@@ -36,6 +36,7 @@ func Write(w io.Writer, b []byte) error {
 		out.WriteByte('\n')
 	}
 	var before inspect.State
+	var words builtBy
 	for n := 1; len(b) > 0; n++ {
 		if n > 1 {
 			out.WriteByte('\n')
@@ -43,11 +44,12 @@ func Write(w io.Writer, b []byte) error {
 		h, ok := inspect.ParseHeader(b)
 		if !ok {
 			writeTail(&out, n, b)
-			b = nil
+			b, words.over = nil, true
 		} else {
 			payload := b[h.Len():]
 			payload = payload[:min(uint64(len(payload)), h.Length())]
 			writeFrame(&out, n, h, payload, Options{Before: before})
+			words.add(h, payload)
 			before = after(before, h)
 			b = b[h.Len()+len(payload):]
 		}
@@ -55,7 +57,36 @@ func Write(w io.Writer, b []byte) error {
 			return err
 		}
 	}
-	return nil
+	_, err := io.WriteString(w, words.line())
+	return err
+}
+
+// builtBy collects the words for Build.
+type builtBy struct {
+	frames []string
+	size   int
+	over   bool // there is more than a line should have
+}
+
+// builtByLimit is how many payload bytes are said in words.
+const builtByLimit = 200
+
+func (b *builtBy) add(h inspect.Header, payload []byte) {
+	if b.size += h.Len() + len(payload); b.size > builtByLimit {
+		b.over = true
+	}
+	if !b.over {
+		b.frames = append(b.frames, Words(h, payload))
+	}
+}
+
+// line is the command that builds all of it again.
+func (b *builtBy) line() string {
+	if b.over || len(b.frames) == 0 {
+		return ""
+	}
+	words := strings.ReplaceAll(strings.Join(b.frames, "; "), "'", `\x27`)
+	return "\nMade again by: wsproxy explain --build '" + words + "'\n"
 }
 
 // httpHead is how many bytes of HTTP stand in front of the frames, as when a
@@ -85,12 +116,27 @@ func after(s inspect.State, h inspect.Header) inspect.State {
 	return s
 }
 
+// WriteFrame takes one frame apart as Write does, behind a title of the caller's,
+// with what is known beside the bytes. Errors are those of w.
+func WriteFrame(w io.Writer, title string, h inspect.Header, payload []byte, o Options) error {
+	var out bytes.Buffer
+	out.WriteString(title + "\n")
+	writeFields(&out, h, payload, o)
+	_, err := out.WriteTo(w)
+	return err
+}
+
 func writeFrame(out *bytes.Buffer, n int, h inspect.Header, payload []byte, o Options) {
 	title := fmt.Sprintf("Frame %d: %s, a header of %s and %s of payload", n, kind(h.Opcode()), count(uint64(h.Len())), count(h.Length()))
 	if missing := h.Length() - uint64(len(payload)); missing > 0 {
 		title += fmt.Sprintf(", of which %s missing", are(missing))
 	}
 	out.WriteString(wrap(title, "") + "\n")
+	writeFields(out, h, payload, o)
+}
+
+// writeFields is a frame's figure and its fields.
+func writeFields(out *bytes.Buffer, h inspect.Header, payload []byte, o Options) {
 	for _, l := range Diagram(h) {
 		out.WriteString("  " + l + "\n")
 	}
@@ -121,6 +167,13 @@ func writeLine(out *bytes.Buffer, l Line) {
 		text += " [" + strings.ReplaceAll(l.Clause, " ", "\u00a0") + "]"
 	}
 	out.WriteString(wrap(text, "    ") + "\n")
+	if l.Figure != "" {
+		out.WriteString("\n")
+		for part := range strings.Lines(l.Figure) {
+			out.WriteString(strings.TrimRight("    "+part, " \n") + "\n")
+		}
+		out.WriteString("\n")
+	}
 }
 
 // writeTail explains a header that is not whole.

@@ -74,8 +74,21 @@ Payload masked  7f 9f 4d 51 58
 Payload plain   48 65 6c 6c 6f  "Hello"
     The same without the mask: the first byte is 0x7f xor 0x37 = 0x48, and so
     on; every fourth byte begins the key anew. [RFC 6455 5.3]
+
+    byte        0  1  2  3  4
+    sent       7f 9f 4d 51 58
+    xor key    37 fa 21 3d 37
+    = plain    48 65 6c 6c 6f
+    as text     H  e  l  l  o
+
+    byte 0  01111111  7f
+    xor     00110111  37
+    =       01001000  48
+
 UTF-8           yes
     The payload is UTF-8, which text must be. [RFC 6455 8.1]
+
+Made again by: wsproxy explain --build 'text "Hello" mask=37fa213d'
 `
 	if got := writtenHex(t, "818537fa213d7f9f4d5158"); got != want {
 		t.Errorf("written:\n%s\nwant:\n%s", got, want)
@@ -138,7 +151,9 @@ MASK            0  not masked
 Payload len     0000010  2
 Payload         03 e8
 Close code      03 e8  1000 normal closure
-Close reason    none`
+Who sends it    either side
+Close reason    none
+Made again by: wsproxy explain --build 'text "Hel" fin=0; ping; cont "lo"; pong; close 1000'`
 	if got != want {
 		t.Errorf("written:\n%s\nwant:\n%s", got, want)
 	}
@@ -194,7 +209,7 @@ func TestWritePayloadMissing(t *testing.T) {
 		got[1] != "payload, of which 9223372036854775805 bytes are missing" {
 		t.Errorf("title: %q", got[:2])
 	}
-	if last := got[len(got)-1]; last != "Missing         9223372036854775805 bytes" {
+	if last := got[len(got)-2]; last != "Missing         9223372036854775805 bytes" {
 		t.Errorf("last field: %q", last)
 	}
 }
@@ -208,6 +223,8 @@ Payload         ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff
                 "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\
                 xff"
     The application's data, as it is on the wire. [RFC 6455 5.2]
+
+Made again by: wsproxy explain --build 'binary 0xffffffffffffffffffffffffffffffff'
 `
 	if !strings.HasSuffix(text, want) {
 		t.Errorf("written:\n%s\nwant at the end:\n%s", text, want)
