@@ -140,7 +140,7 @@ func browse(t *testing.T, proxy, home string, scenes []browserScene, pages ...st
 			args = append(args, name)
 		}
 	}
-	driver := start(t, append(node, browserEnv+"="+chromium(), proxyEnv+"=http://"+proxy, "HOME="+home),
+	driver := start(t, append(node, browserEnv+"="+chromium(), proxyEnv+"=http://"+proxy, "HOME="+home, "TMPDIR="+profilesFolder(t)),
 		"node", args...)
 	if code := driver.wait(t); code != 0 {
 		t.Fatalf("exit code %d:\n%s%s", code, driver.stdout, driver.stderr)

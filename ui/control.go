@@ -10,6 +10,7 @@ import (
 
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/inspect/filter"
+	"github.com/wsproxy/wsproxy/record"
 )
 
 // Controller does to the traffic what the user asks for. Do is called by a goroutine of
@@ -279,6 +280,11 @@ func killOf(text string) (a Act, wrong string) {
 		return a, "a reason has 123 bytes at most (RFC 6455 section 5.5)"
 	}
 	return a, ""
+}
+
+// ours says of a frame that wsproxy wrote it: the Close of a session that it ended.
+func ours(s *record.Session, op inspect.Opcode, d inspect.Dir) bool {
+	return op == inspect.OpClose && s.Closed != nil && s.Closed.Ours[d&1]
 }
 
 // gateLine says what waits: in the selected session, or else in the one that has waited

@@ -135,6 +135,20 @@ func TestBreaking(t *testing.T) {
 	d.keys(`:break "a b"<Enter>`).has(`that match "a b"`)
 }
 
+// A Close that wsproxy wrote is not taken for the server's.
+func TestOurClose(t *testing.T) {
+	p := newPlay(t)
+	c := p.connect().open("/chat", "", "")
+	p.w.Note(inspect.NewNote(c.id, inspect.ClientLeg, inspect.ToClient, p.now, inspect.NoteAltered, inspect.AlteredNote{Kind: inspect.NoteAltered,
+		Dir: inspect.ToClient, Action: inspect.ActClose, By: "hand", Code: 1001}))
+	c.frame(inspect.ToClient, inspect.OpClose, "\x03\xe9")
+	c.frame(inspect.ToServer, inspect.OpClose, "\x03\xe9")
+	c.end(inspect.ToClient, inspect.Self)
+	p.close()
+	d := drive(t, p.store(false), Options{}, 120, 40).keys("<Enter>gj").has("(by wsproxy) 1001", "close by wsproxy, in the place of the server")
+	d.keys("j").has("close by the client").keys("G").has("1001 by wsproxy, answered by client", "was spoken for by wsproxy")
+}
+
 // Who only looks on is offered nothing of it.
 func TestLookingOnly(t *testing.T) {
 	p := everyday(t)

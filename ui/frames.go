@@ -465,6 +465,9 @@ func (v *view) frameRow(i int, s *record.Session) frameRow {
 		if !ok {
 			text = "…"
 		}
+		if ours(s, r.Opcode(), r.Dir()) {
+			text = "(by wsproxy) " + text
+		}
 		x.summary = span{text, plain}
 	}
 	if before, ok := f.row(i - 1); ok {

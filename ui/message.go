@@ -56,6 +56,9 @@ func (m *maker) failed(err error) bool {
 // messageHead says in a line what kind of message it is.
 func (m *maker) messageHead(msg *record.Message) {
 	parts := []string{fmt.Sprintf("%s by the %s", opName(msg.Opcode), msg.Dir.Sender())}
+	if ours(&m.session, msg.Opcode, msg.Dir) {
+		parts[0] = opName(msg.Opcode) + " by wsproxy, in the place of the " + msg.Dir.Sender()
+	}
 	if msg.Compressed && !msg.Undecodable {
 		parts = append(parts, fmt.Sprintf("%s inflated from %s on the wire", bytesOf(msg.Size), bytesOf(msg.Wire)))
 	} else {
