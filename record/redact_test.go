@@ -74,6 +74,7 @@ func TestOrdinaryHeads(t *testing.T) {
 			"Sec-WebSocket-Protocol: graphql-transport-ws, actioncable-v1-json, v5.channel.k8s.io, wamp.2.json.batched\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=15\r\n\r\n",
 		"HTTP/1.1 302 Found\r\nLocation: https://example.com:8443/a/b?page=2&sort=key#top\r\nContent-Security-Policy: default-src 'self'; img-src *\r\nKeep-Alive: timeout=5\r\n\r\n",
 		"CONNECT token:443 HTTP/1.1\r\nHost: token:443\r\n\r\n",
+		"GET / HTTP/1.1\r\nAuthorization: ***** ********\r\nCookie: a=*\r\nProxy-Authorization:\r\n ***\r\n\r\n", // written over before
 	} {
 		var s secrets
 		b := []byte(head)

@@ -143,7 +143,7 @@ func runConfig(cmd *cobra.Command, f rootFlags, args []string) error {
 		d.flags.forward.Leaf = authority.Leaf
 		run.output.exchanges = true
 		if !run.output.quiet {
-			fmt.Fprintf(cmd.ErrOrStderr(), "clients of %s must trust %s (wsproxy ca env prints how)\n", strings.Join(d.flags.listen, ", "), authority.Path())
+			fmt.Fprintf(cmd.ErrOrStderr(), "clients of the forward proxy must trust %s (wsproxy ca env prints how)\n", authority.Path())
 		}
 	}
 	p, err := startDoors(cmd, run, doors)
