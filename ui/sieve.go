@@ -56,7 +56,9 @@ func (s *sieve) run(ctx context.Context) {
 				through = s.source.Sieve(s.filter, s)
 			}
 		}
+		begun := time.Now()
 		err := through.Advance(ctx)
+		took := time.Since(begun)
 		s.mu.Lock()
 		if s.caught, s.err = version, err; err != nil {
 			s.caught = 0
@@ -68,6 +70,25 @@ func (s *sieve) run(ctx context.Context) {
 			return
 		case <-s.kick:
 		}
+		if !sleep(ctx, min(sieveRest*took, sieveTold)) {
+			return
+		}
+	}
+}
+
+// sieveRest is how many times as long as it has sifted it rests: to look through
+// thousands of open sessions for what is new takes its time.
+const sieveRest = 10
+
+// sleep waits; false if ctx has ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }
 
