@@ -106,7 +106,7 @@ func (s *Store) Sieve(f *filter.Filter, to Sifted) *Sieve {
 // a judge says of a frame may come a little later than the frame: that many are
 // looked at again.
 const (
-	selectStep = 16 << 10
+	selectStep = 1 << 10
 	lookBack   = 64
 )
 

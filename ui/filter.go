@@ -82,12 +82,12 @@ func (v *view) sift(f *filter.Filter) {
 	v.stopSearch()
 	v.stopSifting()
 	ctx, cancel := context.WithCancel(v.ctx)
-	s := newSieve(v.source, f, v.listing.messages)
+	s := newSieve(v.source, f, v.listing.messages, v.wake)
 	s.stop = cancel
 	v.sieve = s
 	v.sessions.keep()
 	v.frames.keep()
-	v.start(func(context.Context) { s.run(ctx, v.wake) })
+	v.start(func(context.Context) { s.run(ctx) })
 }
 
 func (v *view) stopSifting() {

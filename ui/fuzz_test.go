@@ -119,7 +119,7 @@ func press(t *testing.T, s script) {
 
 // Random keys over random recordings: the screen goes on, and stays whole.
 func TestRandomKeys(t *testing.T) {
-	for seed := range uint64(25) {
+	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		b := make([]byte, 700)
 		for i := range b {

@@ -18,7 +18,7 @@ func (v *view) helpPage(w int) *page {
 		}
 	}
 	p.title("The mouse")
-	p.meaning("click", "select a session, a frame or a tab")
+	p.meaning("click", "select a session, a frame or a tab; do what the bottom line says")
 	p.meaning("wheel", "go up and down")
 	p.title("What the marks mean")
 	p.meaning("● ○ ✕", "a session that is open; ended with a Close frame; refused or ended without one")

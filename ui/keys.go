@@ -208,6 +208,24 @@ func (v *view) named(name string) *command {
 	return nil
 }
 
+// keyRect is where a command stands in the bottom line.
+type keyRect struct {
+	x, w int
+	do   *command
+}
+
+// clickKey does what is clicked in the bottom line.
+func (v *view) clickKey(x int) bool {
+	for _, r := range v.keyRects {
+		if x >= r.x && x < r.x+r.w && r.do.works(v) {
+			v.said, v.pressed = "", ""
+			r.do.do(v)
+			return true
+		}
+	}
+	return false
+}
+
 // tabKeys are the keys of the first tab and the last: "1-5".
 func (v *view) tabKeys() string {
 	var first, last string
@@ -225,10 +243,12 @@ func (v *view) tabKeys() string {
 	return first + "-" + last
 }
 
-// keysHere is the bottom line: the keys that work here, as many as fit.
-func (v *view) keysHere(w int) []span {
+// keysHere is the bottom line: the keys that work here, as many as fit. Where they
+// are drawn, in columns from x on, they can be clicked.
+func (v *view) keysHere(x, w int) []span {
 	var out []span
 	used := 0
+	v.keyRects = v.keyRects[:0]
 	for i := range v.commands {
 		c := &v.commands[i]
 		if c.label == "" || !c.works(v) || len(c.keys) == 0 {
@@ -245,6 +265,7 @@ func (v *view) keysHere(w int) []span {
 		if used+n > w {
 			continue
 		}
+		v.keyRects = append(v.keyRects, keyRect{x + used + 2, n - 2, c})
 		used += n
 		out = append(out, span{"  ", plain}, span{shown, strong}, span{" " + label, dim})
 	}

@@ -202,6 +202,7 @@ func TestMouse(t *testing.T) {
 	d.click(14, row(onDetail, 2), tcell.WheelUp).has(" 0                   1")
 	d.click(14, row(onFrames, 1), tcell.WheelDown).has("|1|0|0|0|1 0 0 1|") // three frames on is the ping
 	d.click(14, row(onDetail, 2), tcell.Button1).has("whole screen")
+	d.keys("qq").click(3, 23, tcell.Button1).has("Keys that work here").click(3, 23, tcell.Button1).hasNot("Keys that work here")
 	d.keys("?").has("Keys that work here").click(3, 3, tcell.Button1).hasNot("Keys that work here")
 }
 

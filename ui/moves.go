@@ -242,6 +242,9 @@ func (v *view) click(x, y int) bool {
 	if v.prompt != nil {
 		return v.clickOption(y)
 	}
+	if v.layout.bottom.has(x, y) && v.clickKey(x) {
+		return true
+	}
 	if v.help != nil {
 		v.help = nil
 		return true

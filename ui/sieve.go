@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/inspect/filter"
@@ -16,8 +17,11 @@ type sieve struct {
 	filter   *filter.Filter
 	source   source
 	messages bool // fragments are left out
+	wake     func()
 	kick     chan struct{}
 	stop     context.CancelFunc
+
+	told time.Time // when the screen was last asked to show how far it is; of the goroutine
 
 	mu      sync.Mutex
 	sets    map[int]*rowSet
@@ -32,12 +36,15 @@ type sieve struct {
 	err     error
 }
 
-func newSieve(src source, f *filter.Filter, messages bool) *sieve {
-	return &sieve{filter: f, source: src, messages: messages, kick: make(chan struct{}, 1), sets: map[int]*rowSet{}, whole: map[int]bool{}}
+// sieveTold is how often the screen shows how far it is.
+const sieveTold = 100 * time.Millisecond
+
+func newSieve(src source, f *filter.Filter, messages bool, wake func()) *sieve {
+	return &sieve{filter: f, source: src, messages: messages, wake: wake, kick: make(chan struct{}, 1), sets: map[int]*rowSet{}, whole: map[int]bool{}}
 }
 
 // run sifts whenever it is kicked, until ctx ends. Its caller waits for it.
-func (s *sieve) run(ctx context.Context, wake func()) {
+func (s *sieve) run(ctx context.Context) {
 	through := s.source.Sieve(s.filter, s)
 	early := !s.source.Progress().Done
 	for {
@@ -49,18 +56,39 @@ func (s *sieve) run(ctx context.Context, wake func()) {
 				through = s.source.Sieve(s.filter, s)
 			}
 		}
+		begun := time.Now()
 		err := through.Advance(ctx)
+		took := time.Since(begun)
 		s.mu.Lock()
 		if s.caught, s.err = version, err; err != nil {
 			s.caught = 0
 		}
 		s.mu.Unlock()
-		wake()
+		s.wake()
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.kick:
 		}
+		if !sleep(ctx, min(sieveRest*took, sieveTold)) {
+			return
+		}
+	}
+}
+
+// sieveRest is how many times as long as it has sifted it rests: to look through
+// thousands of open sessions for what is new takes its time.
+const sieveRest = 10
+
+// sleep waits; false if ctx has ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
 	}
 }
 
@@ -132,6 +160,10 @@ func (s *sieve) Forget(i int) {
 
 // Progress takes how far it is.
 func (s *sieve) Progress(looked, of int64) {
+	if now := time.Now(); now.Sub(s.told) >= sieveTold {
+		s.told = now
+		defer s.wake()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.looked, s.of = looked, of

@@ -3,7 +3,7 @@
 // index, and nothing of it is on the path of the traffic.
 //
 // Start at [Run]. A view owns the state and draws it; keys.go has the table of
-// keys, tabs.go the table of tabs, frames.go the table of columns, layout.go says
+// keys, tabs.go the table of tabs, columns.go the table of columns, layout.go says
 // where everything is.
 package ui
 

@@ -59,6 +59,7 @@ type view struct {
 	helpAt   int
 	prompt   *prompt
 	commands []command
+	keyRects []keyRect           // in the bottom line
 	answers  map[string][]string // by the kind of question, the newest last
 	makeHelp func(*view, int) *page
 	listing  listing
@@ -378,7 +379,7 @@ func (v *view) drawBottom(screen tcell.Screen, r rect) {
 		l.put(screen, x, r.y, r.x+r.w-x, v.palette)
 		x += spansWidth(l.spans)
 	}
-	l := line{spans: v.keysHere(r.x + r.w - x)}
+	l := line{spans: v.keysHere(x, r.x+r.w-x)}
 	l.put(screen, x, r.y, r.x+r.w-x, v.palette)
 }
 
