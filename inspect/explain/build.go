@@ -164,7 +164,7 @@ func (b *builder) word() error {
 		return do(b, value, valued)
 	}
 	if valued {
-		return b.fail("there is no field %s", what)
+		return b.fail("there is no field %q", what)
 	}
 	return b.bare(what, first)
 }

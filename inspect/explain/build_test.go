@@ -67,7 +67,7 @@ func TestBuildErrors(t *testing.T) {
 		`binary "x"*99999999`:                    "column 8: the payload has more than 4194304 bytes",
 		`text "abc" claims=2`:                    "column 20: the frame claims 2 bytes and has 3 bytes",
 		`text claims=many`:                       `column 6: "many" is no number of bytes`,
-		`text colour=red`:                        "column 6: there is no field colour",
+		`text colour=red`:                        "column 6: there is no field \"colour\"",
 		`close 70000`:                            "column 7: a close code is a number",
 		`close 1000 1001`:                        "column 12: the code is the beginning of the payload",
 		`+ "a"`:                                  "column 1: there is no fragment in front of +",
