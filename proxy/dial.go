@@ -21,6 +21,7 @@ var errLoop = errors.New("wsproxy would connect to itself")
 
 // dialer reaches one server.
 type dialer struct {
+	of       *Config // whose it is
 	addr     string // host:port, or the path of a Unix socket
 	unix     bool
 	name     string // the target's host, for certificates and messages
@@ -36,7 +37,7 @@ type dialer struct {
 }
 
 func (s *Server) newDialer(c *Config) (dialer, error) {
-	d := dialer{name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout, own: s.listensOn, ownSocket: s.listensAt, upstream: c.Upstream,
+	d := dialer{of: c, name: c.Target.Hostname(), insecure: c.Insecure, timeout: c.DialTimeout, own: s.listensOn, ownSocket: s.listensAt, upstream: c.Upstream,
 		cert: c.ClientCert, keyLog: c.KeyLog}
 	if c.Unix != "" {
 		d.addr, d.unix = c.Unix, true

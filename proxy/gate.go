@@ -130,6 +130,9 @@ func (b *bridge) relayed() *conn { return nil }
 func (e *edge) relayed() *conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.conn != nil && e.conn.ender() != relay(e.conn) {
+		return nil // it has become a bridge
+	}
 	return e.conn
 }
 

@@ -18,9 +18,15 @@ type trunks struct {
 	server *Server
 
 	mu      sync.Mutex
-	to      map[string]*terminus
+	to      map[place]*terminus
 	all     []*h2.Conn
 	running sync.WaitGroup // the frame loops
+}
+
+// place is where trunks lead: the same server may be reached in two ways.
+type place struct {
+	of         *Config
+	addr, name string
 }
 
 // terminus is a server that trunks lead to.
@@ -42,10 +48,10 @@ type trunk struct {
 	shared bool // it has had a stream
 }
 
-func (s *Server) newTrunks() *trunks { return &trunks{server: s, to: map[string]*terminus{}} }
+func (s *Server) newTrunks() *trunks { return &trunks{server: s, to: map[place]*terminus{}} }
 
 func (t *trunks) terminus(d dialer) *terminus {
-	key := d.addr + " " + d.name
+	key := place{d.of, d.addr, d.name}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	at := t.to[key]
