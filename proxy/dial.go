@@ -22,7 +22,7 @@ var errLoop = errors.New("wsproxy would connect to itself")
 // dialer reaches one server.
 type dialer struct {
 	of       *Config // whose it is
-	addr     string // host:port, or the path of a Unix socket
+	addr     string  // host:port, or the path of a Unix socket
 	unix     bool
 	name     string // the target's host, for certificates and messages
 	secure   bool
