@@ -22,6 +22,7 @@ func TestFilter(t *testing.T) {
 	d.keys("f\"connection_ack\"<Enter>").has("1 of 14").keys("<Esc>")
 	d.keys("fsession.word matches \"rst\"<Enter>").has("SESSIONS 1 of 4", "/chat", "1 session").hasNot("/hmr")
 	d.keys("<Esc>").keys("fsession.status == 403<Enter>").has("/admin", "Refused: 403").keys("f<Ctrl-U><Enter>").has("/hmr")
+	d.keys("fsession.n == 3<Enter>").has("SESSIONS 1 of 4", "3 /chat").keys("<Esc>") // as the list calls it
 	d.keys("fnothing has this text<Enter>").has("Nothing passes the filter", "0 of 14").keys("jkgGn<Enter>:clear-filter<Enter>").has("/hmr")
 }
 
