@@ -31,6 +31,7 @@ func TestFilterPrompt(t *testing.T) {
 	p := everyday(t)
 	p.close()
 	d := drive(t, p.store(false), Options{}, 100, 24)
+	d.keys("f").has("opcode: text, binary", "payload bytes on the wire").keys("<Esc>") // what there is
 	d.keys("fsess").has("session.path", "that the client asked for").keys("<Tab>").has("filter: session.n").keys("<Ctrl-U>")
 	d.keys("op == p").has("ping", "pong").keys("<Down><Enter>").has("filter: op == ping").keys("<Ctrl-U>")
 	d.keys("op == txt").has("▾ there is no field txt").keys("<Enter>").has("filter: op == txt")
