@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gdamore/tcell/v2"
 	"github.com/wsproxy/wsproxy/inspect"
 )
 
@@ -155,4 +156,28 @@ func TestHitsInList(t *testing.T) {
 	if marked < len("connection") { // another row has it too
 		t.Errorf("%d cells are set apart:\n%s", marked, d.looks())
 	}
+}
+
+// A recording that cannot be read ends the filter, which says so once and for all.
+func TestFilterFails(t *testing.T) {
+	p := newPlay(t)
+	p.connect().open("/", "", "").down("needle")
+	p.close()
+	s := p.store(false)
+	d := drive(t, s, Options{}, 120, 24)
+	if err := s.Close(); err != nil { // messages cannot be read any more
+		t.Fatal(err)
+	}
+	d.keys("f\"needle\"<Enter>").has("it ended: ")
+	var drawn int
+	d.do(func() { d.view.app.SetAfterDrawFunc(func(tcell.Screen) { drawn++ }) })
+	for range 20 {
+		d.do(func() {})
+	}
+	d.do(func() {
+		if drawn > 60 {
+			t.Errorf("drawn %d times for nothing", drawn)
+		}
+	})
+	d.keys("<Esc>").has("the filter is off")
 }
