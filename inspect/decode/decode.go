@@ -71,6 +71,7 @@ type Item struct {
 	asks    string // the key under which an answer may come
 	answers string // the key of what it answers
 	more    bool   // what it answers may be answered again
+	moreFor string // so it is if what it answers has a name that begins so
 	either  bool   // it answers where it can, and asks otherwise
 }
 
@@ -127,8 +128,17 @@ type Decoder interface {
 
 // Out takes the items of one message.
 type Out struct {
-	items []Item
-	m     *inspect.Message
+	items    []Item
+	m        *inspect.Message
+	envelope *Part // where the message stands that m was taken from; nil: m is one itself
+}
+
+// part is where bytes of the message stand.
+func (o *Out) part(off, length int) Part {
+	if o.envelope != nil {
+		return *o.envelope
+	}
+	return Part{o.m.First, o.m.Last, off, length}
 }
 
 // item begins the item that Len bytes of the message from Off on are. The pointer is
@@ -141,7 +151,7 @@ func (o *Out) item(kind Kind, name string, off, length int) *Item {
 	}
 	it := &o.items[len(o.items)-1]
 	*it = Item{Name: name, Kind: kind, Dir: o.m.Dir, Start: o.m.Time, Time: o.m.Time, Parts: it.Parts[:0], Findings: it.Findings[:0]}
-	it.Parts = append(it.Parts, Part{o.m.First, o.m.Last, off, length})
+	it.Parts = append(it.Parts, o.part(off, length))
 	return it
 }
 

@@ -154,6 +154,11 @@ func (f *fixture) play(t testing.TB, rng *rand.Rand) []string {
 		}
 		p.message(m)
 	}
+	for i := range p.kept {
+		if line := p.kept[i].Line(1000); !strings.HasSuffix(p.lines[i], line) {
+			t.Errorf("an item that was kept is\n%s\nand was\n%s", line, p.lines[i])
+		}
+	}
 	for _, w := range p.s.Waiting() {
 		p.lines = append(p.lines, fmt.Sprintf("waiting: #%d %s", w.N, w.Name))
 	}
@@ -171,6 +176,7 @@ type player struct {
 	nth   map[uint64]int // message by its last frame
 	count int
 	lines []string
+	kept  []Item // as they were, with what they are made of gone
 	rng   *rand.Rand
 	copy  bool // go on with a copy after each message
 }
@@ -270,6 +276,7 @@ func (p *player) take(ch inspect.Chunk) {
 			}
 			for _, it := range p.s.Event(e) {
 				p.lines = append(p.lines, p.line(&it, e))
+				p.kept = append(p.kept, it.Keep())
 			}
 			clear(e.Data) // what an item is made of is the session's own, or gone
 		}

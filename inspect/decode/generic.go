@@ -110,7 +110,7 @@ func (j anyJSON) picked(in *picked, b []byte, at [2]int, out *Out) {
 // textProtocol is text that is no JSON.
 func textProtocol() Protocol {
 	return Protocol{
-		Name: "text", Title: "Text, XML; MessagePack, CBOR, protobuf without a schema; gzip, zlib and zstd around them", Knows: "what the bytes look like",
+		Name: "text", Title: "Text, XML; each binary message as what it looks like: JSON, MessagePack, CBOR, protobuf; gzip, zlib and zstd around them", Knows: "what the bytes look like",
 		Pairs: "nothing", Spec: "",
 		bid: func(h *Hints) int { return bytesBid + 1 },
 		new: func(*Hints) Decoder { return anything{} },
@@ -165,20 +165,4 @@ func rawNode(m *inspect.Message) Node {
 		return Node{Type: Text, Text: string(m.Data), raw: m.Data}
 	}
 	return bytesNode("", m.Data)
-}
-
-// sniff makes the best of bytes of which nothing is known.
-func sniff(b []byte, isTextFrame bool) Node {
-	switch {
-	case len(b) == 0:
-		return textNode("", "")
-	case isJSON(b):
-		i := skipBlank(b, 0)
-		n := jsonNode(b[i:])
-		n.raw = b[i:]
-		return n
-	case isTextFrame || isText(b):
-		return Node{Type: Text, Text: string(b), raw: b}
-	}
-	return bytesNode("", b)
 }

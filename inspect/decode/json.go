@@ -3,6 +3,7 @@ package decode
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -270,18 +271,21 @@ func jsonList(b []byte) [][]byte {
 	return all
 }
 
-// jsonGet is the value at a path of names in an object; nil where there is none.
+// jsonGet is the value at a path of names of members, or of indices in lists; nil
+// where there is none.
 func jsonGet(b []byte, path ...string) []byte {
 	for _, name := range path {
 		i := skipBlank(b, 0)
-		if i >= len(b) || b[i] != '{' {
+		if i >= len(b) || b[i] != '{' && b[i] != '[' {
 			return nil
 		}
 		var found []byte
+		k := 0
 		_, _ = jsonEach(b, i, func(n, v []byte) bool {
-			if isName(n, name) {
+			if n == nil && strconv.Itoa(k) == name || n != nil && isName(n, name) {
 				found = v
 			}
+			k++
 			return found == nil
 		})
 		if b = found; b == nil {

@@ -198,7 +198,7 @@ func (n *Node) appendText(b []byte, most int) []byte {
 	case Nothing:
 		return b
 	case Null:
-		return append(b, "null"...)
+		b = append(b, "null"...)
 	case Bool, Number:
 		b = append(b, inspect.Visible([]byte(n.Text), most)...)
 	case Text:

@@ -274,7 +274,8 @@ func (r ruled) Message(m *inspect.Message, out *Out) *Broken {
 		return nil
 	}
 	if likeAny(r.Heartbeats, string(b[:min(len(b), 16)])) { // a bare word
-		out.whole(Heartbeat, string(b))
+		it := out.whole(Heartbeat, string(b))
+		r.pair(it, string(b), &picked{})
 		return nil
 	}
 	if i := skipBlank(b, 0); b[i] == '{' { // one pass for what nearly all messages are
@@ -351,11 +352,13 @@ func (c *compiled) kind(name string, in *picked) Kind {
 		return Heartbeat
 	case name != "" && likeAny(c.Errors, name), anyValue(c.err, in):
 		return Error
-	case name != "" && (likeAny(c.Replies, name) || likeAny(c.More, name)), anyValue(c.result, in):
+	case c.Answers[name] != "":
+		return Request
+	case name != "" && (likeAny(c.Replies, name) || likeAny(c.More, name)), anyValue(c.result, in), c.isAnswer(name):
 		return Reply
 	case name != "" && likeAny(c.Events, name):
 		return Event
-	case name != "" && likeAny(c.Requests, name), c.Answers[name] != "":
+	case name != "" && likeAny(c.Requests, name):
 		return Request
 	case len(c.Requests) == 0 && name != "" && firstText(c.id, in) != "":
 		return Request
@@ -367,24 +370,32 @@ func (c *compiled) kind(name string, in *picked) Kind {
 	return Event
 }
 
+// isAnswer says that a name answers another one.
+func (c *compiled) isAnswer(name string) bool {
+	for _, answer := range c.Answers {
+		if name == answer {
+			return true
+		}
+	}
+	return false
+}
+
 // pair says what an item asks or answers.
 func (c *compiled) pair(it *Item, name string, in *picked) {
 	if answer := c.Answers[name]; answer != "" {
 		it.asks = "=" + answer
 	}
-	for _, answer := range c.Answers {
-		if name == answer {
-			it.answers = "=" + answer
-		}
+	if c.isAnswer(name) {
+		it.answers = "=" + name
 	}
 	switch it.Kind {
 	case Reply, Error:
-		if id := firstText(c.reply, in); id != "" {
-			it.answer(id, likeAny(c.More, name))
+		if it.ID = firstText(c.reply, in); it.answers == "" {
+			it.answers, it.more = it.ID, likeAny(c.More, name)
 		}
 	case Request:
-		if id := firstText(c.id, in); id != "" {
-			it.ask(id)
+		if it.ID = firstText(c.id, in); it.asks == "" {
+			it.asks = it.ID
 		}
 	default:
 		it.ID = firstText(c.id, in)

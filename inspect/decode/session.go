@@ -61,6 +61,7 @@ type turn struct {
 }
 
 type waits struct {
+	kind  Kind
 	n     uint64
 	name  string
 	topic string
@@ -81,6 +82,7 @@ type Waiting struct {
 // Session begins to decode a session; opened may be nil where nothing is known of it.
 func (t *Table) Session(opened *inspect.Opened) *Session {
 	s := &Session{table: t, waiting: map[asked]waits{}, ruled: map[string]bool{}}
+	s.hints.table = t
 	if opened == nil {
 		return s
 	}
@@ -315,10 +317,13 @@ func (s *Session) answered(it *Item) {
 		return
 	}
 	it.Answers, it.Of, it.Latency = w.n, w.name, it.Time.Sub(w.time)
+	if w.kind == Heartbeat && it.Kind == Reply {
+		it.Kind = Heartbeat
+	}
 	if it.Topic == "" {
 		it.Topic = w.topic
 	}
-	if !it.more {
+	if !it.more && (it.moreFor == "" || !strings.HasPrefix(w.name, it.moreFor)) {
 		delete(s.waiting, key)
 	}
 }
@@ -331,7 +336,7 @@ func (s *Session) asked(it *Item) {
 	if _, again := s.waiting[key]; !again && len(s.waiting) >= maxWaiting {
 		s.forget()
 	}
-	s.waiting[key] = waits{it.N, it.Name, it.Topic, it.ID, it.Time}
+	s.waiting[key] = waits{it.Kind, it.N, it.Name, it.Topic, it.ID, it.Time}
 	s.order = append(s.order, turn{key, it.N})
 	if len(s.order) > 2*maxWaiting {
 		s.order = slices.DeleteFunc(s.order, func(t turn) bool { return s.waiting[t.asked].n != t.n })

@@ -20,7 +20,7 @@ func socketIO() Protocol {
 		Spec: "socket.io/docs/v4/socket-io-protocol",
 		bid:  socketIOBid,
 		new: func(h *Hints) Decoder {
-			s := &socketio{version: 4, plain: strings.Contains(h.Path, "/engine.io")}
+			s := &socketio{version: 4, names: secretNames.with("token", "sid", "pid"), plain: strings.Contains(h.Path, "/engine.io")}
 			if h.has("EIO", "3") {
 				s.version = 3
 			}
@@ -56,7 +56,8 @@ const (
 type socketio struct {
 	version int // of Engine.IO
 	plain   bool
-	offsets bool // the server appends an offset to each event (connection state recovery)
+	names   masks // of what connect carries
+	offsets bool  // the server appends an offset to each event (connection state recovery)
 	waiting [2]*bundle
 }
 
@@ -132,7 +133,7 @@ func (s *socketio) opened(data []byte, out *Out) *Broken {
 	if !isJSON(data) {
 		return broken(1, "what opens Engine.IO is a JSON object")
 	}
-	out.whole(Event, "open").says(masked(jsonNode(data), secretNames.with("sid")))
+	out.whole(Event, "open").says(masked(jsonNode(data), s.names))
 	return nil
 }
 
@@ -280,7 +281,7 @@ func (s *socketio) tell(p *packet, it *Item, bufs [][]byte) {
 
 func (s *socketio) told(p *packet, it *Item, n Node) {
 	it.Topic = p.nsp
-	n.masks = secretNames.with("token", "sid", "pid")
+	n.masks = s.names
 	switch it.Tree = n; p.kind {
 	case 0:
 		it.Name = "connect " + p.nsp
@@ -312,26 +313,38 @@ func (s *socketio) told(p *packet, it *Item, n Node) {
 
 // event names an event by the first of its values; the others are what it says.
 func (s *socketio) event(p *packet, it *Item) {
-	args := it.Tree.Children()
-	if len(args) == 0 {
-		it.Name = "event"
-		return
+	it.Name = "event"
+	if raw := it.Tree.raw; len(raw) > 0 && raw[0] == '[' {
+		_, _ = jsonEach(raw, 0, func(_, v []byte) bool {
+			it.Name = jsonText(v)
+			return false
+		})
+	} else if args := it.Tree.Children(); len(args) > 0 {
+		it.Name = args[0].Text
 	}
-	it.Name = args[0].Text
-	args = args[1:]
-	for i := range args {
-		args[i].level = 0
+	it.Tree = behindFirst(it.Tree)
+	if s.offsets && it.Dir == inspect.ToClient {
+		args := it.Tree.Children()
+		if last := len(args) - 1; last >= 0 && args[last].Type == Text {
+			it.Tree = objectNode(named("args", listNode(args[:last]...)), named("offset", args[last]))
+		}
 	}
-	tree := listNode(args...)
-	if last := len(args) - 1; s.offsets && it.Dir == inspect.ToClient && last >= 0 && args[last].Type == Text {
-		tree = objectNode(named("args", listNode(args[:last]...)), named("offset", args[last]))
-	}
-	it.Tree = tree
 	if p.id != "" {
 		it.Kind = Request
 		it.ask(p.nsp + "#" + p.id)
 		it.ID = p.id
 	}
+}
+
+// behindFirst is a list without its first value.
+func behindFirst(n Node) Node {
+	if open := n.open; open != nil {
+		n.open = func(n *Node) []Node {
+			kids := open(n)
+			return kids[min(1, len(kids)):]
+		}
+	}
+	return n
 }
 
 // fill puts the attachments where their placeholders stand.

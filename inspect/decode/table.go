@@ -46,6 +46,8 @@ type Hints struct {
 	First       [2]Words // the first data message of each direction, by Dir
 	Now         Words    // the one that has just come
 	Dir         inspect.Dir
+
+	table *Table // for what is inside
 }
 
 // Words are the beginning of a message, or all of it.
@@ -120,7 +122,39 @@ func builtin() []Protocol {
 		graphqlTransport(),
 		graphqlLegacy(),
 		jsonRPC(),
+		chromeDevTools(),
+		webDriverBiDi(),
+		playwright(),
+		mqttProtocol(),
+		signalR(),
+		phoenixProtocol(),
+		openAIRealtime(),
+		geminiLive(),
+		pusher(),
+		actionCable(),
+		stompProtocol(),
+		sockJS(),
+		discordGateway(),
+		slackSocketMode(),
+		mattermost(),
+		homeAssistant(),
+		meteorDDP(),
+		kubernetes(),
+		ttydProtocol(),
+		gottyProtocol(),
+		jupyterProtocol(),
+		ocppProtocol(),
+		yjsProtocol(),
+		hocuspocus(),
+		natsProtocol(),
+		tRPC(),
+		viteHMR(),
+		centrifugeJSON(),
+		wampProtocol(),
 		jsonProtocol(),
+		msgpackProtocol(),
+		cborProtocol(),
+		protobufProtocol(),
 		textProtocol(),
 		rawProtocol(),
 	}
