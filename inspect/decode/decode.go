@@ -130,7 +130,29 @@ type Decoder interface {
 type Out struct {
 	items    []Item
 	m        *inspect.Message
+	more     int   // items past maxItems
+	spilled  Item  // the last of those
 	envelope *Part // where the message stands that m was taken from; nil: m is one itself
+}
+
+// maxItems is how many items one message is told as; the rest is counted.
+const maxItems = 4096
+
+// drop takes back the item that was begun last.
+func (o *Out) drop() {
+	if o.more > 0 {
+		o.more--
+		return
+	}
+	o.items = o.items[:len(o.items)-1]
+}
+
+// begin empties it for a message.
+func (o *Out) begin(m *inspect.Message) {
+	if o.m, o.more = m, 0; cap(o.items) > 256 {
+		o.items = nil
+	}
+	o.items = o.items[:0]
 }
 
 // part is where bytes of the message stand.
@@ -144,12 +166,17 @@ func (o *Out) part(off, length int) Part {
 // item begins the item that Len bytes of the message from Off on are. The pointer is
 // valid until the next one begins.
 func (o *Out) item(kind Kind, name string, off, length int) *Item {
-	if len(o.items) == cap(o.items) {
+	it := &o.spilled
+	switch {
+	case len(o.items) >= maxItems:
+		o.more++
+	case len(o.items) == cap(o.items):
 		o.items = append(o.items, Item{})
-	} else {
+		it = &o.items[len(o.items)-1]
+	default:
 		o.items = o.items[:len(o.items)+1]
+		it = &o.items[len(o.items)-1]
 	}
-	it := &o.items[len(o.items)-1]
 	*it = Item{Name: name, Kind: kind, Dir: o.m.Dir, Start: o.m.Time, Time: o.m.Time, Parts: it.Parts[:0], Findings: it.Findings[:0]}
 	it.Parts = append(it.Parts, o.part(off, length))
 	return it

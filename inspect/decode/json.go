@@ -435,6 +435,14 @@ func jsonDocuments(b []byte, f func(off, end int)) *Broken {
 	}
 }
 
+// jsonOrText is a text as the JSON that it is, be it a word or a number.
+func jsonOrText(s string) Node {
+	if end, why := jsonValue([]byte(s), 0); why == "" && end == len(s) {
+		return jsonNode([]byte(s))
+	}
+	return textNode("", s)
+}
+
 // isText says that bytes read as text: UTF-8 with few control characters.
 func isText(b []byte) bool {
 	for len(b) > 0 {

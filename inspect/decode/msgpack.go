@@ -46,7 +46,9 @@ func (f form) Message(m *inspect.Message, out *Out) *Broken {
 			return broken(end, "%s", why)
 		}
 		out.item(Event, f.name, i, end-i).says(n)
-		i = end
+		if i = end; out.more > 0 { // hardly anything that is meant
+			break
+		}
 	}
 	if len(m.Data) == 0 {
 		out.whole(Event, "(empty)")

@@ -127,14 +127,16 @@ func (n *nats) payload(op string, words []string, body []byte, it *Item) {
 	if op[0] == 'H' {
 		sizes = 2
 	}
-	reply := ""
+	reply, failed := "", false // a status of 503: nobody is there to answer
 	if len(words) > sizes {
 		reply = words[0]
 		tree.add(textNode("reply", reply))
 	}
 	if sizes == 2 && len(words) >= 2 {
 		if size, err := strconv.Atoi(words[len(words)-2]); err == nil && size >= 0 && size <= len(body) {
-			tree.add(textNode("headers", strings.TrimSpace(string(body[:size]))))
+			head := strings.TrimSpace(string(body[:size]))
+			tree.add(textNode("headers", head))
+			failed = strings.HasPrefix(head, "NATS/1.0 4") || strings.HasPrefix(head, "NATS/1.0 5")
 			body = body[size:]
 		}
 	}
@@ -148,5 +150,8 @@ func (n *nats) payload(op string, words []string, body []byte, it *Item) {
 	case strings.HasPrefix(subject, "_INBOX.") || strings.HasPrefix(subject, "_R_."):
 		it.Kind = Reply
 		it.answer(subject, false)
+	}
+	if failed {
+		it.Kind, it.brief = Error, tree.kids[len(tree.kids)-2]
 	}
 }

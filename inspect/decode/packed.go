@@ -18,49 +18,55 @@ const (
 	packedMost  = 4
 )
 
-// unpack is what gzip, zlib or zstd packed; how is empty for anything else. What is
-// larger than the limit is cut, which note says.
-func unpack(b []byte) (data []byte, how, note string) {
+// packing is how bytes were packed, by how they begin; empty for anything else. A
+// zlib stream has a checksum in its two first bytes (RFC 1950 section 2.2).
+func packing(b []byte) string {
+	switch {
+	case len(b) <= 10:
+		return ""
+	case b[0] == 0x1f && b[1] == 0x8b && b[2] == 8:
+		return "gzip"
+	case b[0] == 0x28 && b[1] == 0xb5 && b[2] == 0x2f && b[3] == 0xfd:
+		return "zstd"
+	case b[0]&15 == 8 && b[0]>>4 <= 7 && (int(b[0])<<8|int(b[1]))%31 == 0 && b[1]&0x20 == 0:
+		return "zlib"
+	}
+	return ""
+}
+
+// unpack is what packed bytes hold; ok is false where they are none. What is larger
+// than the limit is cut, which note says.
+func unpack(b []byte, how string) (data []byte, note string, ok bool) {
 	var r io.Reader
 	var err error
-	switch {
-	case len(b) > 10 && b[0] == 0x1f && b[1] == 0x8b && b[2] == 8:
-		how = "gzip"
+	switch how {
+	case "gzip":
 		r, err = gzip.NewReader(bytes.NewReader(b))
-	case len(b) > 5 && b[0]&15 == 8 && b[0]>>4 <= 7 && (int(b[0])<<8|int(b[1]))%31 == 0 && b[1]&0x20 == 0:
-		how = "zlib"
+	case "zlib":
 		r, err = zlib.NewReader(bytes.NewReader(b))
-	case len(b) > 4 && b[0] == 0x28 && b[1] == 0xb5 && b[2] == 0x2f && b[3] == 0xfd:
-		how = "zstd"
+	case "zstd":
 		var z *zstd.Decoder
-		if z, err = zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(unpackLimit), zstd.WithDecoderMaxWindow(8<<20)); err == nil {
+		z, err = zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(unpackLimit), zstd.WithDecoderMaxWindow(8<<20))
+		if err == nil {
 			defer z.Close()
-			r = z
 		}
-	default:
-		return nil, "", ""
+		r = z
 	}
-	if err != nil {
-		return nil, "", ""
+	if err != nil || r == nil {
+		return nil, "", false
 	}
 	data, err = io.ReadAll(io.LimitReader(r, unpackLimit+1))
 	switch {
 	case len(data) > unpackLimit:
-		return data[:unpackLimit], how, "cut at 16 MiB"
+		return data[:unpackLimit], "cut at 16 MiB", true
 	case err != nil && len(data) == 0:
-		return nil, "", ""
+		return nil, "", false
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return data, how, "it ends early"
+		return data, "it ends early", true
 	case err != nil:
-		return data, how, "it is damaged"
+		return data, "it is damaged", true
 	}
-	return data, how, ""
-}
-
-// packs says that bytes begin as something packed does.
-func packs(b []byte) bool {
-	return len(b) > 10 && (b[0] == 0x1f && b[1] == 0x8b || b[0] == 0x28 && b[1] == 0xb5 && b[2] == 0x2f && b[3] == 0xfd ||
-		b[0]&15 == 8 && b[0]>>4 <= 7 && (int(b[0])<<8|int(b[1]))%31 == 0)
+	return data, "", true
 }
 
 // sniff makes the best of bytes of which nothing is known.
@@ -78,7 +84,7 @@ func sniffed(b []byte, isTextFrame bool, packed int) Node {
 			n.Note = "xml"
 		}
 		return n
-	case packs(b) && packed < packedMost:
+	case packing(b) != "" && packed < packedMost:
 		if n, ok := unpacked(b, packed); ok {
 			return n
 		}
@@ -102,8 +108,9 @@ func sniffed(b []byte, isTextFrame bool, packed int) Node {
 
 // unpacked is a packed document as a Binary with what is in it as its only child.
 func unpacked(b []byte, packed int) (Node, bool) {
-	data, how, note := unpack(b)
-	if how == "" {
+	how := packing(b)
+	data, note, ok := unpack(b, how)
+	if !ok {
 		return Node{}, false
 	}
 	n := bytesNode("", b)
@@ -118,12 +125,11 @@ func unpacked(b []byte, packed int) (Node, bool) {
 
 // unpackInside looks into bytes inside a document.
 func unpackInside(n *Node) {
-	if !packs(n.data) {
+	if packing(n.data) == "" {
 		return
 	}
-	data := n.data
 	n.open = func(n *Node) []Node {
-		if k, ok := unpacked(data, 1); ok {
+		if k, ok := unpacked(n.data, 1); ok {
 			return k.Children()
 		}
 		return nil

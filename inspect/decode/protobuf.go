@@ -59,7 +59,7 @@ func protobufCheck(b []byte) (at int, why string) {
 		}
 		m := protowire.ConsumeFieldValue(num, typ, b[i+n:])
 		if m < 0 {
-			return i, fmt.Sprintf("the value of field %d is not well-formed: %v", num, protowire.ParseError(m))
+			return i, fmt.Sprintf("the value of field %d is not well-formed", num)
 		}
 		i += n + m
 	}

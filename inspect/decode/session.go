@@ -15,7 +15,7 @@ import (
 const (
 	FindBroken = "decode-broken" // a message is not what its protocol asks for
 	FindGap    = "decode-gap"    // what came before is missing, and was forgotten
-	FindOrphan = "decode-orphan" // an answer to nothing that was asked
+	FindMany   = "decode-many"   // a message holds more items than are told
 )
 
 // maxWaiting bounds the requests of a session that wait for their answers.
@@ -135,7 +135,7 @@ func (s *Session) Waiting() []Waiting {
 // Message takes the session's next message and answers what it says. The items are
 // valid until the next call.
 func (s *Session) Message(m *inspect.Message) []Item {
-	s.out.items, s.out.m = s.out.items[:0], m
+	s.out.begin(m)
 	switch {
 	case m.Opcode == inspect.OpClose:
 		s.closing(m)
@@ -148,6 +148,11 @@ func (s *Session) Message(m *inspect.Message) []Item {
 	}
 	for i := range s.out.items {
 		s.finish(&s.out.items[i])
+	}
+	if n := s.out.more; n > 0 {
+		last := &s.out.items[len(s.out.items)-1]
+		last.finding(FindMany, inspect.Info, "the message holds at least %d items more, which are not shown", n)
+		s.place(last)
 	}
 	return s.out.items
 }
@@ -216,7 +221,7 @@ func (s *Session) data(m *inspect.Message) {
 			return
 		}
 		if !s.settled && !s.forced && s.again() {
-			s.out.items = s.out.items[:0]
+			s.out.begin(m)
 			continue
 		}
 		s.lost[m.Dir] = b.Lost
@@ -301,6 +306,11 @@ func (s *Session) finish(it *Item) {
 	if it.asks != "" {
 		s.asked(it)
 	}
+	s.place(it)
+}
+
+// place says of an item's findings where they are.
+func (s *Session) place(it *Item) {
 	for i := range it.Findings {
 		f := &it.Findings[i]
 		f.Session, f.Dir, f.Time, f.Clause = s.id, it.Dir, it.Time, s.name

@@ -93,6 +93,10 @@ func (s *sockjs) list(b []byte, m *inspect.Message, out *Out) *Broken {
 
 // inside decodes one text. Its items stand where the text does.
 func (s *sockjs) inside(quoted []byte, at int, m *inspect.Message, out *Out) {
+	if len(out.items) >= maxItems {
+		out.more++
+		return
+	}
 	inner := *m
 	inner.Data = []byte(unquote(quoted))
 	inner.Opcode, inner.InvalidUTF8 = inspect.OpText, 0
@@ -100,4 +104,5 @@ func (s *sockjs) inside(quoted []byte, at int, m *inspect.Message, out *Out) {
 	in.out = Out{m: &inner, envelope: &Part{m.First, m.Last, at, len(quoted)}}
 	in.data(&inner)
 	out.items = append(out.items, in.out.items...)
+	out.more += in.out.more
 }

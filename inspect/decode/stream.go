@@ -61,7 +61,7 @@ func (s *stream) packets(m *inspect.Message, out *Out, size func(b []byte, seen 
 			it.Start = s.start
 		}
 		if bad := tell(b[at:at+n:at+n], it); bad != nil {
-			out.items = out.items[:len(out.items)-1]
+			out.drop()
 			s.reset()
 			return &Broken{At: max(0, at+bad.At-before), Why: bad.Why, Lost: bad.Lost}
 		}

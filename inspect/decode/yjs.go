@@ -124,16 +124,18 @@ func (y yjs) Message(m *inspect.Message, out *Out) *Broken {
 		it.Name = hocusKinds[kind]
 		switch kind {
 		case 5, 6, 7:
-			tree = sniff([]byte(r.text()), true)
+			if r.left() > 0 { // a close may have no reason
+				tree = sniff([]byte(r.text()), true)
+			}
 		case 8:
 			tree.add(boolNode("saved", r.varint() == 1))
 		}
 	default:
-		out.items = out.items[:len(out.items)-1]
+		out.drop()
 		return broken(0, "%d is no kind of message of Yjs", kind)
 	}
 	if r.short {
-		out.items = out.items[:len(out.items)-1]
+		out.drop()
 		return broken(len(m.Data), "a message of Yjs is shorter than what it says it holds")
 	}
 	if len(tree.kids) > 0 || tree.Type != Object {
@@ -192,7 +194,7 @@ func awareness(r *reader) Node {
 	for n := r.varint(); n > 0 && !r.short && len(all.kids) < 1000; n-- {
 		client := fmt.Sprint(r.varint())
 		clock := r.varint()
-		state := sniff([]byte(r.text()), true)
+		state := jsonOrText(r.text())
 		all.add(named(client, objectNode(unsignedNode("clock", clock), named("state", state))))
 	}
 	return all
