@@ -21,7 +21,7 @@ const payloadLimit = 64 << 20
 
 // decodeFlags are those of wsproxy decode.
 type decodeFlags struct {
-	as                             string
+	as, proto, named, protocols    string
 	base64, hex, lines, json, list bool
 	fromServer                     bool
 }
@@ -40,9 +40,19 @@ guessed from the bytes unless --as says so. A line end behind a text is left out
   wsproxy decode --list`,
 		Args: exactly(0, "its payload from the standard input"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			table, err := decode.NewTable()
+			table, err := protocolTable(f.protocols)
 			if err != nil {
 				return err
+			}
+			if f.named != "" && f.proto == "" {
+				return usagef("--proto FILE", "--message names a message of a --proto file")
+			}
+			if f.proto != "" {
+				messages, err := schema(cmd.Context(), f.proto, f.named)
+				if err != nil {
+					return err
+				}
+				table = table.WithSchema(messages...)
 			}
 			if f.list {
 				return listProtocols(cmd.OutOrStdout(), table)
@@ -52,6 +62,9 @@ guessed from the bytes unless --as says so. A line end behind a text is left out
 	}
 	s := cmd.Flags()
 	s.StringVar(&f.as, "as", "", "decode as this `PROTOCOL` (--list names them)")
+	s.StringVar(&f.proto, "proto", "", "read protobuf by the messages of this .proto `FILE`")
+	s.StringVar(&f.named, "message", "", "by this `MESSAGE` of it (default: the one that fits best)")
+	s.StringVar(&f.protocols, "protocols", "", "read protocols of your own from `FILE` (default: protocols.toml in wsproxy's configuration folder)")
 	s.BoolVar(&f.base64, "base64", false, "the payload is in base64")
 	s.BoolVar(&f.hex, "hex", false, "the payload is in hexadecimal")
 	s.BoolVar(&f.lines, "lines", false, "each line is a message; > or < and a space in front say who sent it")
@@ -64,7 +77,7 @@ guessed from the bytes unless --as says so. A line end behind a text is left out
 }
 
 func completeProtocol(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	table, err := decode.NewTable()
+	table, err := protocolTable("")
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -118,9 +119,12 @@ func direction(t testing.TB, name, arrow string) inspect.Dir {
 	return 0
 }
 
+// builtins is the table that all tests share; it does not change.
+var builtins = sync.OnceValues(func() (*Table, error) { return NewTable() })
+
 func table(t testing.TB) *Table {
 	t.Helper()
-	all, err := NewTable()
+	all, err := builtins()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -430,6 +430,9 @@ func jsonDocuments(b []byte, f func(off, end int)) *Broken {
 		if why != "" {
 			return broken(end, "%s", why)
 		}
+		if end < len(b) && !gap(b[end]) && b[end] != '{' {
+			return broken(end, "something follows a value at once")
+		}
 		f(i, end)
 		i = end
 	}

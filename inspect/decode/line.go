@@ -115,7 +115,13 @@ func quote(b []byte, s string) []byte {
 	if err != nil { // a string never fails
 		return append(b, `""`...)
 	}
-	for len(q) > 0 { // U+009B begins an escape sequence on some terminals
+	return harmless(b, q)
+}
+
+// harmless appends JSON with what a terminal would obey as escapes: encoding/json
+// does so below U+0020 only, and U+009B begins an escape sequence on some.
+func harmless(b, q []byte) []byte {
+	for len(q) > 0 {
 		r, n := utf8.DecodeRune(q)
 		if r >= 0x7f && r < 0xa0 {
 			b = fmt.Appendf(b, `\u%04x`, r)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -21,11 +22,104 @@ func protobufProtocol() Protocol {
 	}
 }
 
-func protobufWhole(b []byte, i int) (n Node, end int, why string) {
-	if at, why := protobufCheck(b[i:]); why != "" {
-		return n, i + at, why
+// WithSchema is the table with messages of a schema, by which messages that are
+// protobuf are read. Of several the one is chosen that fits a message best.
+func (t *Table) WithSchema(messages ...protoreflect.MessageDescriptor) *Table {
+	c := &Table{all: t.Protocols()}
+	for i := range c.all {
+		if c.all[i].Name == "protobuf" {
+			c.all[i].new = func(*Hints) Decoder { return form{"protobuf", protobufAs(messages)} }
+			c.all[i].bid = func(h *Hints) int { return formOnly(h, func(b []byte) bool { return isProtobuf(b, 0) }) * 2 }
+		}
 	}
-	return protobufNode(b[i:], nil), len(b), ""
+	return c
+}
+
+func protobufWhole(b []byte, i int) (n Node, end int, why string) { return protobufAs(nil)(b, i) }
+
+// protobufAs reads a message, or one behind its length as gRPC and delimited streams
+// have it, by the descriptor that fits best.
+func protobufAs(all []protoreflect.MessageDescriptor) func(b []byte, i int) (Node, int, string) {
+	return func(b []byte, i int) (n Node, end int, why string) {
+		body, note := b[i:], ""
+		end = len(b)
+		at, why := protobufCheck(body)
+		if why != "" {
+			inner, form := unframed(body)
+			if form == "" {
+				return n, i + at, why
+			}
+			body, note = inner, form
+			end = cap(b) - cap(inner) + len(inner) // behind it the next one begins
+		}
+		best := fitting(body, all)
+		n = protobufNode(body, best)
+		if best != nil {
+			note = strings.TrimSpace(note + " " + string(best.Name()))
+		}
+		n.Note = note
+		return n, end, ""
+	}
+}
+
+// unframed is the first message of a stream in which each has its length in front: in
+// five bytes as in gRPC, or in a varint.
+func unframed(b []byte) (body []byte, form string) {
+	if len(b) >= 5 && b[0] <= 1 {
+		if n := bigEndian(b[1:5]); n <= uint64(len(b)-5) {
+			body = b[5 : 5+n]
+			if _, why := protobufCheck(body); why == "" {
+				return body, "gRPC"
+			}
+		}
+	}
+	if n, size := protowire.ConsumeVarint(b); size > 0 && n > 0 && n <= uint64(len(b)-size) {
+		body = b[size : size+int(n)]
+		if _, why := protobufCheck(body); why == "" {
+			return body, "delimited"
+		}
+	}
+	return nil, ""
+}
+
+// fitting is the descriptor that knows most of a message's fields, by number and wire
+// type; nil if none knows any.
+func fitting(b []byte, all []protoreflect.MessageDescriptor) (best protoreflect.MessageDescriptor) {
+	most := 0
+	for _, desc := range all {
+		score := 0
+		for rest := b; len(rest) > 0; {
+			num, typ, n := protowire.ConsumeTag(rest)
+			m := protowire.ConsumeFieldValue(num, typ, rest[max(n, 0):])
+			if n < 0 || m < 0 {
+				break
+			}
+			if f := desc.Fields().ByNumber(num); f != nil && fits(f, typ) {
+				score++
+			} else {
+				score--
+			}
+			rest = rest[n+m:]
+		}
+		if score > most || len(all) == 1 {
+			best, most = desc, score
+		}
+	}
+	return best
+}
+
+// fits says that a field may be written so. A list of numbers may be packed.
+func fits(f protoreflect.FieldDescriptor, typ protowire.Type) bool {
+	want := protowire.VarintType
+	switch f.Kind() {
+	case protoreflect.Fixed32Kind, protoreflect.Sfixed32Kind, protoreflect.FloatKind:
+		want = protowire.Fixed32Type
+	case protoreflect.Fixed64Kind, protoreflect.Sfixed64Kind, protoreflect.DoubleKind:
+		want = protowire.Fixed64Type
+	case protoreflect.StringKind, protoreflect.BytesKind, protoreflect.MessageKind:
+		want = protowire.BytesType
+	}
+	return typ == want || typ == protowire.BytesType && f.IsList()
 }
 
 // maxField is the highest field number that a guess believes.

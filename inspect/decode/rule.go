@@ -218,7 +218,7 @@ func (c *compiled) bid(h *Hints) int {
 		bid = h.is(c.Subprotocols...)
 	}
 	onPath := likeAny(c.Path, h.Path)
-	if onPath {
+	if onPath && c.named(h.Now.Data) {
 		bid = max(bid, pathBid)
 	}
 	if bid < spokenBid && c.speaks(h.Now.Data) {
@@ -229,6 +229,18 @@ func (c *compiled) bid(h *Hints) int {
 		bid = max(bid, heard)
 	}
 	return bid
+}
+
+// named says that a message has what the rule's messages are named by: a path alone
+// says little. Without such a rule it says all there is.
+func (c *compiled) named(b []byte) bool {
+	i := skipBlank(b, 0)
+	if len(c.method) == 0 || i == len(b) || b[i] != '{' {
+		return len(c.method) == 0
+	}
+	var in picked
+	_, _ = c.pick(b, i, &in)
+	return firstText(c.method, &in) != ""
 }
 
 // speaks says that a message has what the rule's messages have.
@@ -289,28 +301,36 @@ func (r ruled) Message(m *inspect.Message, out *Out) *Broken {
 			return nil
 		}
 	}
-	return jsonDocuments(b, func(off, end int) { r.document(b, off, end, out) })
+	var wrong *Broken
+	err := jsonDocuments(b, func(off, end int) {
+		if wrong == nil && b[off] != '{' && b[off] != '[' {
+			wrong = broken(off, "an object was expected")
+		} else if wrong == nil {
+			r.document(b, off, end, out)
+		}
+	})
+	if wrong != nil {
+		return wrong
+	}
+	return err
 }
 
 // document tells an object, or each object of a list, which is a batch.
 func (c *compiled) document(b []byte, off, end int, out *Out) {
-	switch b[off] {
-	case '{':
+	if b[off] == '{' {
 		c.tell(b, off, end, out)
 		return
-	case '[':
-		base := cap(b)
-		values := 0
-		_, _ = jsonEach(b[:end], off, func(_, v []byte) bool {
-			at := base - cap(v)
-			if values++; v[0] == '{' && values < 1<<12 {
-				c.tell(b, at, at+len(v), out)
-			}
-			return true
-		})
-		if values > 0 && len(out.items) > 0 {
-			return
+	}
+	base, objects := cap(b), 0
+	_, _ = jsonEach(b[:end], off, func(_, v []byte) bool {
+		if at := base - cap(v); v[0] == '{' {
+			objects++
+			c.tell(b, at, at+len(v), out)
 		}
+		return objects < maxItems
+	})
+	if objects > 0 {
+		return
 	}
 	out.item(Event, "(value)", off, end-off).says(masked(jsonNode(b[off:end]), c.masks))
 }
