@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/inspect/decode"
+	"github.com/wsproxy/wsproxy/inspect/filter"
 	"github.com/wsproxy/wsproxy/record"
 )
 
@@ -25,8 +26,6 @@ func (f *decodedFlags) register(cmd *cobra.Command) {
 	s.BoolVar(&f.on, "decoded", false, "print what the messages mean in their application's protocol, requests with their answers")
 	s.StringVar(&f.as, "decode", "", "decode as this `PROTOCOL`, whatever it looks like (wsproxy decode --list)")
 	s.StringVar(&f.protocols, "protocols", "", "read protocols of your own from `FILE` (default: protocols.toml in wsproxy's configuration folder)")
-	cmd.MarkFlagsMutuallyExclusive("decoded", "filter")
-	cmd.MarkFlagsMutuallyExclusive("decode", "filter")
 	_ = cmd.RegisterFlagCompletionFunc("decode", completeProtocol) // fails only for an unknown flag
 }
 
@@ -43,7 +42,14 @@ func (f *decodedFlags) show(cmd *cobra.Command, o *outputFlags, path string, fol
 	if follow {
 		live = record.Poll(cmd.Context(), path)
 	}
+	chosen, err := o.compiled()
+	if err != nil {
+		return err
+	}
 	d := decoded{table: table, as: f.as, json: o.json}
+	if chosen != nil {
+		d.matcher = chosen.Matcher()
+	}
 	if err := d.show(cmd.Context(), path, live, cmd.OutOrStdout()); err != nil {
 		return err
 	}
@@ -77,11 +83,14 @@ type decoded struct {
 	out      *bufio.Writer
 	sessions map[inspect.SessionID]*decodedSession
 	count    int
+	matcher  *filter.Matcher // nil: everything is printed
 }
 
 type decodedSession struct {
 	*decode.Session
-	n int
+	n     int
+	facts filter.Session
+	frame filter.Frame // the newest
 }
 
 // show reads a recording to its end, or as it grows.
@@ -95,32 +104,63 @@ func (d *decoded) show(ctx context.Context, path string, live <-chan struct{}, o
 }
 
 func (d *decoded) event(e inspect.Event) {
-	var id inspect.SessionID
 	switch e := e.(type) {
 	case *inspect.Opened:
 		d.count++
-		s := &decodedSession{d.table.Session(e), d.count}
+		h := e.Handshake
+		s := &decodedSession{Session: d.table.Session(e), n: d.count, facts: filter.Session{N: d.count, Path: h.Path(), Protocol: h.Subprotocol,
+			Mode: e.Conn.Mode, Target: e.Conn.Target, Client: e.Conn.Client.Remote, Status: 101, Open: true, Opened: h.RequestTime}}
 		if d.as != "" {
 			_ = s.Force(d.as) // its name was looked up before
 		}
 		d.sessions[e.Session] = s
-		return
 	case *inspect.Frame:
-		id = e.Session
+		if s := d.sessions[e.Session]; s != nil {
+			s.Event(e)
+			s.seen(e)
+		}
 	case *inspect.Message:
-		id = e.Session
+		d.message(e)
 	case *inspect.Closed:
 		d.closed(e)
-		return
 	}
-	s := d.sessions[id]
+}
+
+// seen keeps what a filter may ask of a frame.
+func (s *decodedSession) seen(f *inspect.Frame) {
+	h := f.Header
+	s.frame = filter.Frame{Session: &s.facts, N: f.N, Time: f.First, Dir: f.Dir, Op: h.Opcode(), Length: h.Length(), Fin: h.Fin(),
+		Rsv1: h.Rsv1(), Rsv2: h.Rsv2(), Rsv3: h.Rsv3(), Masked: h.Masked(), Minimal: h.Minimal(), Missing: f.Missing > 0}
+}
+
+// message prints the items of a message that the filter wants.
+func (d *decoded) message(m *inspect.Message) {
+	s := d.sessions[m.Session]
 	if s == nil {
 		return
 	}
-	items := s.Event(e)
+	items := s.Event(m)
 	for i := range items {
-		d.item(s, &items[i])
+		if d.wants(s, &items[i], m) {
+			d.item(s, &items[i])
+		}
 	}
+}
+
+// wants asks the filter about an item, with the frame and the message that it ends in.
+func (d *decoded) wants(s *decodedSession, it *decode.Item, m *inspect.Message) bool {
+	if d.matcher == nil {
+		return true
+	}
+	f := s.frame
+	f.Decoded = &filter.Decoded{Protocol: s.Protocol(), Name: it.Name, Kind: it.Kind.String(), ID: it.ID, Topic: it.Topic, Latency: it.Latency.Seconds()}
+	switch d.matcher.Frame(&f) {
+	case filter.Yes:
+		return true
+	case filter.No:
+		return false
+	}
+	return d.matcher.Message(m)
 }
 
 func (d *decoded) item(s *decodedSession, it *decode.Item) {
@@ -136,6 +176,9 @@ func (d *decoded) closed(e *inspect.Closed) {
 	s := d.sessions[e.Session]
 	delete(d.sessions, e.Session)
 	if s == nil {
+		return
+	}
+	if d.matcher != nil { // a filter chooses items
 		return
 	}
 	waiting := s.Waiting()

@@ -92,7 +92,7 @@ func (n *nats) packet(b []byte, it *Item) *Broken {
 	args = strings.TrimSpace(args)
 	switch op {
 	case "INFO", "CONNECT":
-		it.says(masked(sniff([]byte(args), true), n.masks))
+		it.says(masked(sniff(bytes.TrimSpace(b[len(op):end]), true), n.masks))
 	case "PING":
 		it.Kind, it.asks = Heartbeat, "ping"
 	case "PONG":

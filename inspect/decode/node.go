@@ -114,6 +114,34 @@ func (n *Node) Range(message []byte) (off, length int, ok bool) {
 	return off, len(n.raw), true
 }
 
+// Secrets are where the secrets of an item stand in the message that it was read from,
+// as offset and length: what redaction leaves out. One that was packed, escaped or cut
+// over messages is not among them.
+func (n *Node) Secrets(message []byte) [][2]int {
+	var all [][2]int
+	left := secretsMost
+	n.secrets(message, &all, &left)
+	return all
+}
+
+// secretsMost is how many values are looked at.
+const secretsMost = 100_000
+
+func (n *Node) secrets(message []byte, all *[][2]int, left *int) {
+	if *left--; *left < 0 {
+		return
+	}
+	if n.Secret {
+		if off, length, ok := n.Range(message); ok {
+			*all = append(*all, [2]int{off, length})
+		}
+		return
+	}
+	for _, k := range n.Children() {
+		k.secrets(message, all, left)
+	}
+}
+
 // Find is the value at a path of member names and indices, such as "params.0.id".
 func (n *Node) Find(path string) (found Node, ok bool) {
 	name, rest, more := strings.Cut(path, ".")

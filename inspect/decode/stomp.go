@@ -115,13 +115,14 @@ func stompFrame(b []byte, it *Item) *Broken {
 		it.Kind, it.Name = Heartbeat, "heartbeat"
 		return nil
 	}
-	lines := strings.Split(string(b[:end]), "\n")
-	command := strings.TrimRight(lines[0], "\r")
+	lines := bytes.Split(b[:end], []byte("\n"))
+	command := string(bytes.TrimRight(lines[0], "\r"))
 	headers := map[string]string{}
 	tree := objectNode(textNode("command", command))
 	tree.raw = b
 	for _, line := range lines[1:] {
-		name, value, _ := strings.Cut(strings.TrimRight(line, "\r"), ":")
+		left, right, _ := bytes.Cut(bytes.TrimRight(line, "\r"), []byte(":"))
+		name, value := string(left), string(right)
 		if command != "CONNECT" && command != "CONNECTED" {
 			escapes := strings.NewReplacer(`\n`, "\n", `\r`, "\r", `\c`, ":", `\\`, `\`)
 			name, value = escapes.Replace(name), escapes.Replace(value)
@@ -129,7 +130,7 @@ func stompFrame(b []byte, it *Item) *Broken {
 		if _, twice := headers[name]; !twice { // the first one counts
 			headers[name] = value
 		}
-		tree.add(textNode(name, value))
+		tree.add(Node{Name: name, Type: Text, Text: value, raw: right})
 	}
 	body := b[end+gap:]
 	if n := stompLength(b[:end]); n >= 0 && n <= len(body) {

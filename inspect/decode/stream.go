@@ -60,7 +60,7 @@ func (s *stream) packets(m *inspect.Message, out *Out, size func(b []byte, seen 
 			it.Parts = append(append(it.Parts[:0], s.parts...), out.part(0, at+n-before))
 			it.Start = s.start
 		}
-		if bad := tell(b[at:at+n:at+n], it); bad != nil {
+		if bad := tell(b[at:at+n], it); bad != nil {
 			out.drop()
 			s.reset()
 			return &Broken{At: max(0, at+bad.At-before), Why: bad.Why, Lost: bad.Lost}

@@ -71,7 +71,8 @@ func (r *reader) bytes() []byte {
 // many clients, and for each its number and clock.
 func isStep1(b []byte) bool {
 	r := &reader{b: b}
-	if r.varint() != 0 || r.varint() != 0 {
+	kind, step := r.varint(), r.varint()
+	if kind != 0 || step != 0 {
 		return false
 	}
 	v := &reader{b: r.bytes()}
