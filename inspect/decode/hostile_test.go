@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"encoding/binary"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -159,5 +160,30 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 	if len(s.order) > 3*maxWaiting {
 		t.Errorf("the order has %d entries", len(s.order))
+	}
+}
+
+// Whatever a message of a fixture is cut to, the rest of the conversation is decoded.
+func TestTruncated(t *testing.T) {
+	for _, name := range fixtures(t) {
+		f := readFixture(t, name)
+		for i, cut := range f.messages {
+			for n := 0; n < min(len(cut.data), 64); n++ {
+				s := table(t).Session(nil)
+				if err := s.Force(filepath.Base(filepath.Dir(name))); err != nil {
+					t.Fatal(err)
+				}
+				for k, m := range f.messages[max(0, i-1):min(len(f.messages), i+2)] {
+					if m.op == 0 {
+						continue
+					}
+					data := m.data
+					if k == min(i, 1) {
+						data = data[:min(n, len(data))]
+					}
+					checkItems(t, s, &inspect.Message{Dir: m.dir, Opcode: m.op, Data: data, First: uint64(k + 1), Last: uint64(k + 1)})
+				}
+			}
+		}
 	}
 }

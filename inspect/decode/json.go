@@ -444,11 +444,11 @@ func openBase64(n *Node) []Node {
 	return nil
 }
 
-// jsonDocuments are the ends of JSON values that follow one another, apart by white
-// space or by U+001E (RFC 7464), and by nothing else.
-func jsonDocuments(b []byte, f func(off, end int)) *Broken {
+// jsonDocuments calls f for the JSON values from b[i] on that follow one another, apart
+// by white space or by U+001E (RFC 7464), and by nothing else.
+func jsonDocuments(b []byte, i int, f func(off, end int)) *Broken {
 	gap := func(c byte) bool { return blank(c) || c == 0x1e }
-	for i := 0; ; {
+	for {
 		for i < len(b) && gap(b[i]) {
 			i++
 		}
