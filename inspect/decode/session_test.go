@@ -1,6 +1,8 @@
 package decode
 
 import (
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -192,6 +194,25 @@ func TestSchema(t *testing.T) {
 		}
 		if want := strings.TrimSpace(name + " FileDescriptorProto"); it.Tree.Note != want {
 			t.Errorf("%q, not %q", it.Tree.Note, want)
+		}
+	}
+}
+
+// byHandshake are the fixtures that nothing but their handshake gives away.
+var byHandshake = []string{"gotty/a", "ttyd/a", "grpc-websockets/a", "guacamole/a", "kubernetes/a", "kubernetes/base64", "kubernetes/port-forward", "vite/a", "raw/a",
+	"jupyter/v1", "mqtt/app-mqtt-4", "mqtt/app-mqtt-5", "wamp/msgpack"}
+
+// The others are recognised by what is said, without path or subprotocol: as a payload
+// on the standard input is.
+func TestRecognisedByWords(t *testing.T) {
+	for _, name := range fixtures(t) {
+		f := readFixture(t, name)
+		f.path, f.offered, f.agreed, f.force = "/", "", "", ""
+		short := strings.TrimSuffix(strings.TrimPrefix(filepath.ToSlash(name), "testdata/"), ".txtar")
+		want, _, _ := strings.Cut(short, "/")
+		got := strings.TrimPrefix(f.play(t, nil)[0], "protocol: ")
+		if known := !slices.Contains(byHandshake, short); (got == want) != known {
+			t.Errorf("%s is taken for %s; that it is recognised without its handshake is expected: %v", short, got, known)
 		}
 	}
 }
