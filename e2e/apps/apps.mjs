@@ -253,7 +253,7 @@ export const apps = {
       wss.on('connection', ws => {
         const c = connection(ws)
         c.onRequest('initialize', async () => ({ capabilities: { folders: await c.sendRequest('workspace/workspaceFolders') } }))
-        c.onRequest('slow', token => new Promise(ok => token.onCancellationRequested(() => ok(null))))
+        c.onRequest('slow', async () => { await sleep(100); return null })
         c.onNotification('textDocument/didOpen', d => c.sendNotification('textDocument/publishDiagnostics', { uri: d.textDocument.uri, diagnostics: [] }))
         c.listen()
       })
@@ -273,6 +273,7 @@ export const apps = {
       await c.sendRequest('nothing').catch(() => {})
       const stop = new CancellationTokenSource()
       const slow = c.sendRequest('slow', stop.token)
+      await sleep(20)
       stop.cancel()
       await slow.catch(() => {})
       ws.close()
