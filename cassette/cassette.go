@@ -13,7 +13,10 @@ import (
 // in which it happened.
 type Cassette struct {
 	Recorded time.Time // when the first of it happened; zero if that is not known
-	Lines    []Line
+	// Values are what the variables stood for when it was recorded, as JSON. A side
+	// that says a variable before the other one has says this.
+	Values map[string][]byte
+	Lines  []Line
 	// Warnings say what a recording held that is not in the lines, a sentence each.
 	Warnings []string
 }
@@ -34,9 +37,10 @@ const (
 	Close              // a Close frame
 	End                // the end of a side's TCP connection
 	Raw                // bytes as they stood: one illegal or odd frame, or a part of one
+	When               // a reaction: what is sent each time that a message comes
 )
 
-var kindNames = []string{"open", "http", "json", "text", "binary", "ping", "pong", "close", "end", "raw"}
+var kindNames = []string{"open", "http", "json", "text", "binary", "ping", "pong", "close", "end", "raw", "when"}
 
 // String is the kind's key in a cassette file.
 func (k Kind) String() string {
@@ -49,12 +53,17 @@ func (k Kind) String() string {
 // Mode is how an expected message is compared.
 type Mode uint8
 
-// ByKind compares a JSON line as JSON and every other one exactly; AsJSON
-// compares a text as JSON that is not on one line.
+// The modes. A pong is expected only if it has one that is not ByKind.
 const (
-	ByKind Mode = iota
-	AsJSON
+	ByKind Mode = iota // a JSON line as JSON, every other one exactly
+	AsJSON             // a text that is JSON, though not on one line
+	Exact              // byte for byte
+	Subset             // JSON; objects may have more members
+	Regex              // the text is a regular expression for all of the message
+	Any                // any text or binary message
 )
+
+var modeNames = []string{"", "json", "exact", "subset", "regex", "any"}
 
 // Line is one thing that happened. Which fields count depends on Kind.
 type Line struct {
@@ -71,7 +80,12 @@ type Line struct {
 	Reason string            // of Close
 	How    inspect.End       // of End: inspect.Fin or inspect.Rst
 
-	Match Mode
+	Match    Mode
+	Template bool      // Data, and Reason, have variables in them, and $${ for ${
+	Optional bool      // the message may be left out
+	Group    int       // from 1: the neighbours with this number may come in any order; 0: in its place
+	Reaction *Reaction // of When
+
 	// Frames are the lengths of a message's fragments, in bytes before
 	// compression; nil: it was one frame.
 	Frames     []int
@@ -81,9 +95,18 @@ type Line struct {
 	Within int
 }
 
+// Reaction is what the server says each time that a message of the client comes,
+// any number of times and at any time.
+type Reaction struct {
+	When Line
+	Send []Line
+}
+
 // Upgrade is an upgrade request and how it was answered.
 type Upgrade struct {
-	Path         string                // the request's target, query included
+	// Path is the request's target, query included. In it and in Subprotocols
+	// ${name} is a variable, and $${ stands for ${ (see [Literal]).
+	Path         string
 	Subprotocols []string              // offered
 	Headers      []inspect.HeaderField // of the request, all of them
 	Accept       Answer
@@ -97,7 +120,7 @@ func (u *Upgrade) Accepted() bool { return u.Accept.Status == 101 }
 
 // Exchange is a plain HTTP request and its answer.
 type Exchange struct {
-	Method, Path string
+	Method, Path string // the path as in an Upgrade
 	Body         []byte
 	Answer       Answer
 }
@@ -165,9 +188,16 @@ func (l *Line) Expected() bool {
 	if l.From != inspect.ToServer {
 		return false
 	}
+	return l.Awaited()
+}
+
+// Awaited is Expected, whichever side the line is of.
+func (l *Line) Awaited() bool {
 	switch l.Kind {
 	case JSON, Text, Binary, Close, Raw:
 		return true
+	case Pong:
+		return l.Match != ByKind
 	}
 	return false
 }
