@@ -68,6 +68,7 @@ var modeNames = []string{"", "json", "exact", "subset", "regex", "any"}
 // Line is one thing that happened. Which fields count depends on Kind.
 type Line struct {
 	Session int           // number of the session, from 1; 0: of no session
+	At      int           // line of the file that it was read from, from 1; 0: of none
 	After   time.Duration // since the line before
 	Kind    Kind
 	From    inspect.Dir // whose doing it is: ToServer: the client's, ToClient: the server's

@@ -56,7 +56,8 @@ type maker struct {
 	held     int64
 	warnings []string
 	err      error
-	hear     func(Line) // takes the client's lines instead of drafts
+	hear     func(Line)  // takes one side's lines instead of drafts
+	hears    inspect.Dir // that side's
 }
 
 // draft is a line to be. A fragment of a server's message is one too, until the

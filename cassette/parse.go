@@ -246,6 +246,7 @@ func (p *parser) add(l Line, at int) {
 	} else if p.within {
 		p.fault(at, "any-order holds messages, no other lines")
 	}
+	l.At = p.n
 	p.open.take(&l)
 	p.c.Lines = append(p.c.Lines, l)
 	p.where = append(p.where, place{p.n, 1 + utf8.RuneCount(p.text[:min(at, len(p.text))])})

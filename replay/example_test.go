@@ -24,7 +24,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	s := replay.NewServer(c, replay.Options{Once: true})
+	s := replay.New(c, replay.Options{Once: true})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 
@@ -47,7 +47,7 @@ func Example() {
 		fmt.Println(r.Report())
 	}
 	// Output:
-	// websocket: close 1008 (policy violation): replay: mismatch
+	// websocket: close 1011 (internal server error): replay: message 1: not what was recorded: $.subscribe: expected "gold", got "silver"
 	// session 1 (/prices): client message 1: not what was recorded: $.subscribe: expected "gold", got "silver"
 	//   expected  json {"subscribe":"gold"}
 	//   came      json {"subscribe":"silver"}

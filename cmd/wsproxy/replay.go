@@ -66,7 +66,7 @@ func runReplay(cmd *cobra.Command, f replayFlags, path string) error {
 	if err != nil {
 		return err
 	}
-	r.server = replay.NewServer(c, replay.Options{
+	r.server = replay.New(c, replay.Options{
 		Once: f.once, AllowHost: f.allowHost, Limits: replayLimits(), Ended: r.ended,
 		Missed: func(why string) { r.say("wsproxy: refused: %s", why) },
 	})
@@ -82,7 +82,7 @@ type replaying struct {
 	flags  replayFlags
 	err    io.Writer
 	path   string
-	server *replay.Server
+	server *replay.Replayer
 
 	mu sync.Mutex // one line at a time
 }
