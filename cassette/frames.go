@@ -196,7 +196,7 @@ func (k *making) asMessage(msg *inspect.Message, m *message) {
 		}
 	}
 	if msg.Opcode == inspect.OpText {
-		d.line.Kind, d.line.Match = textKind(msg.Data)
+		d.line.Kind, d.line.Match = TextKind(msg.Data)
 	}
 	if !k.early(msg.Dir) {
 		d.time = msg.Time
@@ -204,8 +204,8 @@ func (k *making) asMessage(msg *inspect.Message, m *message) {
 	}
 }
 
-// textKind says how a text is kept: as JSON if its bytes can stand in a line.
-func textKind(data []byte) (Kind, Mode) {
+// TextKind says how a text is kept: as JSON if its bytes can stand in a line.
+func TextKind(data []byte) (Kind, Mode) {
 	switch {
 	case !json.Valid(data):
 		return Text, ByKind

@@ -483,3 +483,12 @@ func stringEnd(js []byte) int {
 	}
 	return len(js)
 }
+
+// Secret says that a value in a message is a credential: by the name of its
+// member, such as access_token or password, or by its looks. Names that often
+// are not one's, such as key and code, do not count here.
+func Secret(name, value string) bool {
+	name = plainName([]byte(name))
+	return name != "" && slices.ContainsFunc(secretParamEnds, func(end string) bool { return strings.HasSuffix(name, end) }) ||
+		name == "authorization" || tokenShapes.MatchString(value)
+}

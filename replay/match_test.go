@@ -68,6 +68,7 @@ func TestVariables(t *testing.T) {
 	p = r.dial()
 	p.join("/chat?u=bob")
 	p.hears(`{"hello":"bob","sid":"S"}`).say(`{"id":"x","sid":"T"}`).wantMismatch()
+	_ = p.Close()
 	if m := r.result().Mismatch; m == nil || m.Line != 4 || m.Diff[0] != `$.sid: expected "S" (${sid}), got "T"` {
 		t.Errorf("%+v", m)
 	}
@@ -112,6 +113,7 @@ func TestAnyOrder(t *testing.T) {
 			continue
 		}
 		p.wantMismatch()
+		_ = p.Close()
 		if res := r.result(); !strings.Contains(res.Report(), tt.miss) {
 			t.Errorf("%s, %s: %s", tt.first, tt.second, res.Report())
 		}
@@ -137,6 +139,7 @@ func TestOptional(t *testing.T) {
 	r := serve(t, file(t, lines), nil)
 	p := r.chat()
 	p.hears("now").say("y", "x").wantMismatch()
+	_ = p.Close()
 	if m := r.result().Mismatch; m == nil || m.Want != "text a" {
 		t.Errorf("%+v", m)
 	}
@@ -192,6 +195,7 @@ func TestOnMiss(t *testing.T) {
 	r = serve(t, file(t, lines), func(o *Options) { o.OnMiss = CloseOnMiss })
 	p = r.chat()
 	p.say("x").wantMismatch()
+	_ = p.Close()
 	r.result()
 }
 

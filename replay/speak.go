@@ -86,7 +86,6 @@ func (p *player) due(s *step) bool {
 		if p.failed != nil && p.onMiss != ContinueOnMiss || p.stopped {
 			return false
 		}
-		ready := s != nil && p.await.front >= s.needs && (p.parted || !s.parted)
 		switch say := p.aside(s == nil || p.loop && p.parted); {
 		case say != nil:
 			p.mu.Unlock()
@@ -95,16 +94,28 @@ func (p *player) due(s *step) bool {
 			if err != nil {
 				return false
 			}
-		case ready && p.wait(s, &at):
+		case p.ready(s) && p.wait(s, &at):
 			return true
-		case s == nil && (p.parted || p.ended):
+		case p.idle(s):
 			return false
-		case s != nil && p.parted && (p.side == inspect.ToServer || p.loop):
-			return false // nobody is left to send to
 		default:
 			p.changed.Wait()
 		}
 	}
+}
+
+// ready says that what a step waits for has come; p.mu is held.
+func (p *player) ready(s *step) bool {
+	return s != nil && p.await.front >= s.needs && (p.parted || !s.parted)
+}
+
+// idle says that nothing is left to wait for: nobody to send to, or behind the
+// last step nobody to answer. p.mu is held.
+func (p *player) idle(s *step) bool {
+	if s == nil {
+		return p.parted || p.ended
+	}
+	return p.parted && !p.ready(s) && (p.side == inspect.ToServer || p.loop)
 }
 
 // aside is what is to be sent beside the steps: a pong, the answer of a reaction

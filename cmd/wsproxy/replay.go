@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/wsproxy/wsproxy/cassette"
 	"github.com/wsproxy/wsproxy/inspect"
-	"github.com/wsproxy/wsproxy/record"
 	"github.com/wsproxy/wsproxy/replay"
 )
 
@@ -89,22 +88,10 @@ type replaying struct {
 
 // load reads the recording, as far as it is whole.
 func (r *replaying) load(ctx context.Context) (*cassette.Cassette, error) {
-	c, err := replay.Load(ctx, r.path, replayLimits())
-	var torn *record.TornError
-	var damaged *record.DamagedError
-	var session *cassette.SessionError
-	switch {
-	case errors.As(err, &torn) || errors.As(err, &damaged):
-		r.say("wsproxy: warning: %s: %v; what is whole is replayed", r.path, err)
-	case errors.As(err, &session):
-		return nil, failf("wsproxy show "+shellWord(r.path)+" shows what there is", "%s: %v", r.path, session)
-	case err != nil && ctx.Err() != nil:
-		return nil, interrupted(ctx)
-	case err != nil:
-		return nil, fileError(r.path, err)
-	}
-	for _, w := range c.Warnings {
-		r.say("wsproxy: warning: %s", w)
+	l := loader{path: r.path, warn: func(format string, args ...any) { r.say("wsproxy: warning: "+format, args...) }}
+	c, err := l.load(ctx)
+	if err != nil {
+		return nil, err
 	}
 	sessions := c.Sessions()
 	if len(sessions) == 0 {
