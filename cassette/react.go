@@ -69,7 +69,7 @@ func (c *Cassette) reactOf(session int) (changes []Change) {
 				gone[j] = true
 			}
 		}
-		changes = append(changes, Change{Line: first[0] + 1, Was: fmt.Sprintf("%d heartbeats %s", len(b.lines), Describe(c.Lines[first[0]])),
+		changes = append(changes, Change{Line: first[0] + 2, Was: fmt.Sprintf("%d heartbeats %s", len(b.lines), Describe(c.Lines[first[0]])),
 			Why: "the client says it again and again; it became a reaction, which answers any number of times"})
 	}
 	if len(made) > 0 {

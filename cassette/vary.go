@@ -19,13 +19,14 @@ type Making struct {
 	// of use to a comparison: what is sent stays as it was.
 	Both bool
 	// Secret, if set, says that a value is a credential, by the name of its
-	// member or by its looks; it is left out.
+	// member or header, of its parameter of the path with a "?" in front, or by
+	// its looks; it is left out.
 	Secret func(name, value string) bool
 }
 
 // Change is something that making a cassette has changed, and why.
 type Change struct {
-	Line int    // number of the line among the cassette's, from 1
+	Line int    // number of the line in the file, as it is written
 	Name string // the variable that stands there now
 	Was  string // what stood there, safe to show; empty: a secret
 	Why  string // in a sentence
@@ -181,8 +182,8 @@ func (v *vary) value(name string, x, again *leaf) {
 	case x.kind == numberLeaf:
 		v.c.Values[name] = []byte(x.raw)
 	}
-	v.changes = append(v.changes, Change{Line: x.line + 1, Name: name, Was: was,
-		Why: fmt.Sprintf("the %s says it (%s), the %s repeats it (line %d, %s)", x.from.Sender(), x.path, again.from.Sender(), again.line+1, again.path)})
+	v.changes = append(v.changes, Change{Line: x.line + 2, Name: name, Was: was,
+		Why: fmt.Sprintf("the %s says it (%s), the %s repeats it (line %d, %s)", x.from.Sender(), x.path, again.from.Sender(), again.line+2, again.path)})
 }
 
 var nameParts = regexp.MustCompile(`[^A-Za-z0-9_]+`)
@@ -262,12 +263,19 @@ func (v *vary) single(x *leaf) {
 	}
 	if name, why := x.kindFor(v.c.Recorded); name != "" {
 		v.put(x, name)
-		v.changes = append(v.changes, Change{Line: x.line + 1, Name: name, Was: inspect.Visible([]byte(x.raw), 40), Why: fmt.Sprintf("%s (%s)", why, x.path)})
+		v.changes = append(v.changes, Change{Line: x.line + 2, Name: name, Was: inspect.Visible([]byte(x.raw), 40), Why: fmt.Sprintf("%s (%s)", why, x.path)})
 	}
 }
 
 func (v *vary) secret(x *leaf) bool {
-	return v.m.Secret != nil && x.kind != numberLeaf && len(x.text) >= 4 && !strings.HasPrefix(x.text, "***") && v.m.Secret(x.key, x.text)
+	if v.m.Secret == nil || x.kind == numberLeaf || len(x.text) < 4 || strings.HasPrefix(x.text, "***") {
+		return false
+	}
+	key := x.key
+	if x.kind == pathLeaf {
+		key = "?" + key
+	}
+	return v.m.Secret(key, x.text)
 }
 
 // hide leaves a secret out: what is expected may be any, what is sent is stars.
@@ -275,7 +283,7 @@ func (v *vary) hide(x *leaf, expected bool) {
 	why := fmt.Sprintf("a credential, by its name or its looks (%s; --no-redact keeps it)", x.path)
 	if expected {
 		v.put(x, "string")
-		v.changes = append(v.changes, Change{Line: x.line + 1, Name: "string", Why: why})
+		v.changes = append(v.changes, Change{Line: x.line + 2, Name: "string", Why: why})
 		return
 	}
 	with := stars(x.text)
@@ -283,7 +291,7 @@ func (v *vary) hide(x *leaf, expected bool) {
 		with = `"` + with + `"`
 	}
 	v.edits[x.line] = append(v.edits[x.line], edit{at: x.at, end: x.at + len(x.raw), with: with, literal: true})
-	v.changes = append(v.changes, Change{Line: x.line + 1, Why: why})
+	v.changes = append(v.changes, Change{Line: x.line + 2, Why: why})
 }
 
 func stars(s string) string { return strings.Repeat("*", min(len(s), 32)) }
@@ -298,17 +306,31 @@ func (v *vary) asterisks(i int) {
 	fix := func(s *string, what string) {
 		if to := starred.ReplaceAllLiteralString(*s, "${string}"); to != *s {
 			*s = to
-			v.changes = append(v.changes, Change{Line: i + 1, Name: "string", Why: "a credential in " + what})
+			v.changes = append(v.changes, Change{Line: i + 2, Name: "string", Why: "a credential in " + what})
 		}
 	}
 	switch {
 	case l.Kind == Open:
+		v.headers(i, l.Upgrade.Headers)
+		v.headers(i, l.Upgrade.Accept.Headers)
 		fix(&l.Upgrade.Path, "the path")
 		for j := range l.Upgrade.Subprotocols {
 			fix(&l.Upgrade.Subprotocols[j], "a subprotocol")
 		}
 	case l.Kind == HTTP:
 		fix(&l.Exchange.Path, "the path")
+	}
+}
+
+// headers leaves credentials out of headers.
+func (v *vary) headers(i int, all []inspect.HeaderField) {
+	for j := range all {
+		f := &all[j]
+		if v.m.Secret == nil || strings.Contains(f.Value, "****") || !v.m.Secret(f.Name, f.Value) {
+			continue
+		}
+		f.Value = stars(f.Value)
+		v.changes = append(v.changes, Change{Line: i + 2, Why: "a credential in the header " + f.Name})
 	}
 }
 

@@ -36,7 +36,7 @@ func TestMake(t *testing.T) {
 `, head + `,"values":{"id":"x1"}}
 ` + open + `{"from":"client","json":{"id":"${id}","q":"{ n }"}}
 {"from":"server","json":{"id":"${id}","n":1}}
-`, "line 2: \"x1\" became ${id}: the client says it ($.id), the server repeats it (line 3, $.id)\n"},
+`, "line 3: \"x1\" became ${id}: the client says it ($.id), the server repeats it (line 4, $.id)\n"},
 		{"numbers count by their name", open + `{"from":"client","json":{"id":1,"n":1}}
 {"from":"server","json":{"id":1,"result":1}}
 {"from":"client","json":{"id":2,"n":1}}
@@ -46,7 +46,7 @@ func TestMake(t *testing.T) {
 {"from":"server","json":{"id":"${id}","result":1}}
 {"from":"client","json":{"id":"${id2}","n":1}}
 {"from":"server","json":{"id":"${id2}","result":1}}
-`, "line 2: 1 became ${id}: the client says it ($.id), the server repeats it (line 3, $.id)\nline 4: 2 became ${id2}: the client says it ($.id), the server repeats it (line 5, $.id)\n"},
+`, "line 3: 1 became ${id}: the client says it ($.id), the server repeats it (line 4, $.id)\nline 4: 2 became ${id2}: the client says it ($.id), the server repeats it (line 6, $.id)\n"},
 		{"a token of the server, inside a topic too", open + `{"from":"server","json":{"welcome":{"socket":"a8f3k2m9x"}}}
 {"from":"client","json":{"topic":"private-a8f3k2m9x/chat $${x}"}}
 {"from":"client","text":"JOIN a8f3k2m9x"}
@@ -54,7 +54,7 @@ func TestMake(t *testing.T) {
 ` + open + `{"from":"server","json":{"welcome":{"socket":"${socket}"}}}
 {"from":"client","json":{"topic":"private-${socket}/chat $${x}"}}
 {"from":"client","text":"JOIN ${socket}"}
-`, "line 2: \"a8f3k2m9x\" became ${socket}: the server says it ($.welcome.socket), the client repeats it (line 4, byte 5)\n"},
+`, "line 3: \"a8f3k2m9x\" became ${socket}: the server says it ($.welcome.socket), the client repeats it (line 5, byte 5)\n"},
 		{"words and topics stay", open + `{"from":"client","json":{"op":"subscribe","channel":"gold","n":5}}
 {"from":"server","json":{"op":"subscribe","channel":"gold","n":5}}
 `, head + "}\n" + open + `{"from":"client","json":{"op":"subscribe","channel":"gold","n":5}}
@@ -64,11 +64,11 @@ func TestMake(t *testing.T) {
 {"from":"server","json":{"at":1795405341123,"u":"` + strings.Replace(uuid, "123", "999", 1) + `"}}
 `, head + "}\n" + open + `{"from":"client","json":{"at":"${now.ms}","day":"${now}","u":"${uuid}","nonce":"${string}","n":"${now.s}"}}
 {"from":"server","json":{"at":1795405341123,"u":"` + strings.Replace(uuid, "123", "999", 1) + `"}}
-`, `line 2: 1795405341123 became ${now.ms}: a time ($.at)
-line 2: "2026-11-23T03:42:21.5Z" became ${now}: a time ($.day)
-line 2: "123e4567-e89b-12d3-a456-426614174000" became ${uuid}: a uuid ($.u)
-line 2: "abcd" became ${string}: a nonce or signature, by its name ($.nonce)
-line 2: 1795405341 became ${now.s}: a time ($.n)
+`, `line 3: 1795405341123 became ${now.ms}: a time ($.at)
+line 3: "2026-11-23T03:42:21.5Z" became ${now}: a time ($.day)
+line 3: "123e4567-e89b-12d3-a456-426614174000" became ${uuid}: a uuid ($.u)
+line 3: "abcd" became ${string}: a nonce or signature, by its name ($.nonce)
+line 3: 1795405341 became ${now.s}: a time ($.n)
 `},
 		{"secrets", open + `{"from":"client","json":{"token":"t0ps3cret","pw":"hunter22"}}
 {"from":"server","json":{"newToken":"abcdefgh","note":"plain"}}
@@ -79,10 +79,10 @@ line 2: 1795405341 became ${now.s}: a time ($.n)
 {"from":"server","json":{"newToken":"********","note":"plain"}}
 {"from":"server","json":{"accessToken":"${accessToken}"}}
 {"from":"client","json":{"accessToken":"${accessToken}"}}
-`, `line 2: a secret became ${string}: a credential, by its name or its looks ($.token; --no-redact keeps it)
-line 2: a secret became ${string}: a credential, by its name or its looks ($.pw; --no-redact keeps it)
-line 3: a secret is left out: a credential, by its name or its looks ($.newToken; --no-redact keeps it)
-line 4: a secret became ${accessToken}: the server says it ($.accessToken), the client repeats it (line 5, $.accessToken)
+`, `line 3: a secret became ${string}: a credential, by its name or its looks ($.token; --no-redact keeps it)
+line 3: a secret became ${string}: a credential, by its name or its looks ($.pw; --no-redact keeps it)
+line 4: a secret is left out: a credential, by its name or its looks ($.newToken; --no-redact keeps it)
+line 5: a secret became ${accessToken}: the server says it ($.accessToken), the client repeats it (line 6, $.accessToken)
 `},
 		{"socket.io", `{"http":{"method":"GET","path":"/socket.io/?transport=polling"},"answer":{"status":200,"body":"0{\"sid\":\"lv_VI97HAXpY6yYWAAAC\"}"}}
 {"session":1,"open":{"path":"/socket.io/?transport=websocket&sid=lv_VI97HAXpY6yYWAAAC"},"accept":{"status":101}}
@@ -93,12 +93,12 @@ line 4: a secret became ${accessToken}: the server says it ($.accessToken), the 
 {"session":1,"open":{"path":"/socket.io/?transport=websocket&sid=${sid}"},"accept":{"status":101}}
 {"from":"client","text":"42[\"say\",{\"id\":\"${id}\"}]"}
 {"from":"server","text":"43[{\"id\":\"${id}\"}]"}
-`, `line 1: "lv_VI97HAXpY6yYWAAAC" became ${sid}: the server says it ($.sid), the client repeats it (line 2, the path's sid)
-line 3: "q7k2m9x1z" became ${id}: the client says it ($[1].id), the server repeats it (line 4, $[0].id)
+`, `line 2: "lv_VI97HAXpY6yYWAAAC" became ${sid}: the server says it ($.sid), the client repeats it (line 3, the path's sid)
+line 4: "q7k2m9x1z" became ${id}: the client says it ($[1].id), the server repeats it (line 5, $[0].id)
 `},
 		{"what redaction of heads left", `{"session":1,"open":{"path":"/ws?token=********","subprotocols":["bearer.*******","v1"]},"accept":{"status":101}}` + "\n",
 			head + "}\n" + `{"session":1,"open":{"path":"/ws?token=${string}","subprotocols":["bearer.${string}","v1"]},"accept":{"status":101}}` + "\n",
-			"line 1: a secret became ${string}: a credential in the path\nline 1: a secret became ${string}: a credential in a subprotocol\n"},
+			"line 2: a secret became ${string}: a credential in the path\nline 1: a secret became ${string}: a credential in a subprotocol\n"},
 	} {
 		file, changes := made(t, tt.lines, Making{Variables: true, Secret: secretNames})
 		if diff := cmp.Diff(tt.want, file); diff != "" {

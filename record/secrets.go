@@ -484,11 +484,18 @@ func stringEnd(js []byte) int {
 	return len(js)
 }
 
-// Secret says that a value in a message is a credential: by the name of its
-// member, such as access_token or password, or by its looks. Names that often
-// are not one's, such as key and code, do not count here.
+// Secret says that a value is a credential: by the name of its header field or of
+// its member in a message, such as access_token or password, or by its looks. Names
+// that often are not one's, such as key and code, count for parameters of URLs
+// alone, which begin with "?" here.
 func Secret(name, value string) bool {
-	name = plainName([]byte(name))
-	return name != "" && slices.ContainsFunc(secretParamEnds, func(end string) bool { return strings.HasSuffix(name, end) }) ||
-		name == "authorization" || tokenShapes.MatchString(value)
+	param, inURL := strings.CutPrefix(name, "?")
+	name = plainName([]byte(param))
+	switch {
+	case inURL && secretParam(name), tokenShapes.MatchString(value):
+		return true
+	case name == "cookie", name == "setcookie", strings.HasSuffix(name, "authorization"):
+		return true
+	}
+	return name != "" && slices.ContainsFunc(secretParamEnds, func(end string) bool { return strings.HasSuffix(name, end) })
 }

@@ -127,7 +127,6 @@ func tellChanges(w io.Writer, c *cassette.Cassette, changes []cassette.Change) {
 			fmt.Fprintf(w, "and %d more\n", len(changes)-i)
 			break
 		}
-		x.Line++ // the first line of the file is the cassette's own
 		fmt.Fprintln(w, x)
 	}
 	fmt.Fprintf(w, "sessions: %d, lines: %d, changed: %d\n", len(c.Sessions()), len(c.Lines), len(changes))
