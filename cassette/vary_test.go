@@ -46,7 +46,7 @@ func TestMake(t *testing.T) {
 {"from":"server","json":{"id":"${id}","result":1}}
 {"from":"client","json":{"id":"${id2}","n":1}}
 {"from":"server","json":{"id":"${id2}","result":1}}
-`, "line 3: 1 became ${id}: the client says it ($.id), the server repeats it (line 4, $.id)\nline 4: 2 became ${id2}: the client says it ($.id), the server repeats it (line 6, $.id)\n"},
+`, "line 3: 1 became ${id}: the client says it ($.id), the server repeats it (line 4, $.id)\nline 5: 2 became ${id2}: the client says it ($.id), the server repeats it (line 6, $.id)\n"},
 		{"a token of the server, inside a topic too", open + `{"from":"server","json":{"welcome":{"socket":"a8f3k2m9x"}}}
 {"from":"client","json":{"topic":"private-a8f3k2m9x/chat $${x}"}}
 {"from":"client","text":"JOIN a8f3k2m9x"}
@@ -98,7 +98,7 @@ line 4: "q7k2m9x1z" became ${id}: the client says it ($[1].id), the server repea
 `},
 		{"what redaction of heads left", `{"session":1,"open":{"path":"/ws?token=********","subprotocols":["bearer.*******","v1"]},"accept":{"status":101}}` + "\n",
 			head + "}\n" + `{"session":1,"open":{"path":"/ws?token=${string}","subprotocols":["bearer.${string}","v1"]},"accept":{"status":101}}` + "\n",
-			"line 2: a secret became ${string}: a credential in the path\nline 1: a secret became ${string}: a credential in a subprotocol\n"},
+			"line 2: a secret became ${string}: a credential in the path\nline 2: a secret became ${string}: a credential in a subprotocol\n"},
 	} {
 		file, changes := made(t, tt.lines, Making{Variables: true, Secret: secretNames})
 		if diff := cmp.Diff(tt.want, file); diff != "" {
