@@ -4,6 +4,7 @@
 package cassette
 
 import (
+	"maps"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -160,6 +161,33 @@ func (c *Cassette) Sessions() []*Session {
 		}
 	}
 	return all
+}
+
+// Append puts another cassette's lines behind this one's. The variables of the two
+// must not have the same names.
+func (c *Cassette) Append(other *Cassette) {
+	last := 0
+	for i := range c.Lines {
+		last = max(last, c.Lines[i].Session)
+	}
+	group := 0
+	for i := range c.Lines {
+		group = max(group, c.Lines[i].Group)
+	}
+	for _, l := range other.Lines {
+		if l.Session > 0 {
+			l.Session += last
+		}
+		if l.Group > 0 {
+			l.Group += group
+		}
+		c.Lines = append(c.Lines, l)
+	}
+	if c.Values == nil {
+		c.Values = map[string][]byte{}
+	}
+	maps.Copy(c.Values, other.Values)
+	c.Warnings = append(c.Warnings, other.Warnings...)
 }
 
 // Exchanges are the cassette's plain HTTP exchanges in order.

@@ -22,6 +22,8 @@ type Making struct {
 	// member or header, of its parameter of the path with a "?" in front, or by
 	// its looks; it is left out.
 	Secret func(name, value string) bool
+	// Reserved are names that new variables may not have.
+	Reserved map[string][]byte
 }
 
 // Change is something that making a cassette has changed, and why.
@@ -49,6 +51,9 @@ func (c Change) String() string {
 func (c *Cassette) Make(m Making) []Change {
 	v := &vary{c: c, m: m, names: map[string]bool{}, shared: map[string]string{}, edits: map[int][]edit{}}
 	for _, name := range c.names() {
+		v.names[name] = true
+	}
+	for name := range m.Reserved {
 		v.names[name] = true
 	}
 	var before []leaf // of exchanges, which belong to no session

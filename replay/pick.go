@@ -17,11 +17,12 @@ type picker struct {
 	mu        sync.Mutex
 	sessions  []*cassette.Session
 	exchanges []*cassette.Exchange
-	used      map[any]bool
+	used      map[any]bool              // since all that fit have been used
+	served    map[*cassette.Session]bool // ever
 }
 
 func newPicker(c *cassette.Cassette) *picker {
-	return &picker{sessions: c.Sessions(), exchanges: c.Exchanges(), used: map[any]bool{}}
+	return &picker{sessions: c.Sessions(), exchanges: c.Exchanges(), used: map[any]bool{}, served: map[*cassette.Session]bool{}}
 }
 
 // next takes the first of all that is not used yet, or starts again.
@@ -63,6 +64,7 @@ func (p *picker) session(h *inspect.Head, scope *cassette.Scope) (*cassette.Sess
 	}
 	if len(same) > 0 {
 		s := next(p, same)
+		p.served[s] = true
 		scope.Path(s.Upgrade.Path, h.Target)
 		for i, o := range offered {
 			if i < len(s.Upgrade.Subprotocols) {
@@ -80,6 +82,18 @@ func (p *picker) session(h *inspect.Head, scope *cassette.Scope) (*cassette.Sess
 	}
 	return nil, fmt.Errorf("no session of %s was recorded, only of %s",
 		visible(h.Target), p.list(p.sessions, func(s *cassette.Session) string { return s.Upgrade.Path }))
+}
+
+// unused are the sessions that nobody has asked for.
+func (p *picker) unused() (all []*cassette.Session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.sessions {
+		if !p.served[s] {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 // namedPaths is how many paths or subprotocols a sentence names.

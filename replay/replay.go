@@ -214,6 +214,9 @@ func (s *Replayer) accepted(nc net.Conn) {
 // Done closes when, with Once, the session is over.
 func (s *Replayer) Done() <-chan struct{} { return s.done }
 
+// Unused are the cassette's sessions that no client has asked for so far.
+func (s *Replayer) Unused() []*cassette.Session { return s.pick.unused() }
+
 // Results are those of the sessions that have ended, in the order of their ends.
 func (s *Replayer) Results() []Result {
 	s.mu.Lock()

@@ -113,7 +113,7 @@ func (p *player) ready(s *step) bool {
 // last step nobody to answer. p.mu is held.
 func (p *player) idle(s *step) bool {
 	if s == nil {
-		return p.parted || p.ended
+		return p.parted || p.ended || p.side == inspect.ToServer && p.await.over()
 	}
 	return p.parted && !p.ready(s) && (p.side == inspect.ToServer || p.loop)
 }
