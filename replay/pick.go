@@ -17,7 +17,7 @@ type picker struct {
 	mu        sync.Mutex
 	sessions  []*cassette.Session
 	exchanges []*cassette.Exchange
-	used      map[any]bool              // since all that fit have been used
+	used      map[any]bool               // since all that fit have been used
 	served    map[*cassette.Session]bool // ever
 }
 

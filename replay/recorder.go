@@ -17,13 +17,15 @@ import (
 
 // RecorderOptions are how a Recorder records.
 type RecorderOptions struct {
-	Record   bool // what passes; false: it only passes
-	Header   []inspect.HeaderField
-	Insecure bool // the upstream's certificate is not verified
-	NoRedact bool // credentials are kept
-	Literal  bool // values stay as they were, none becomes a variable
-	Reserved map[string][]byte
-	Limits   inspect.Limits
+	Record bool // what passes; false: it only passes
+	Header []inspect.HeaderField
+	// AllowHost are the hosts, beside loopback's, that requests may be for.
+	AllowHost proxy.Hosts
+	Insecure  bool // the upstream's certificate is not verified
+	NoRedact  bool // credentials are kept
+	Literal   bool // values stay as they were, none becomes a variable
+	Reserved  map[string][]byte
+	Limits    inspect.Limits
 }
 
 // Recorder stands in front of a real server, on a port of this machine alone, and
@@ -44,7 +46,7 @@ const recorderGrace = 2 * time.Second
 // NewRecorder begins to accept connections for a server.
 func NewRecorder(upstream *url.URL, o RecorderOptions) (r *Recorder, err error) {
 	r = &Recorder{options: o, served: make(chan error, 1)}
-	config := proxy.Config{Target: upstream, Header: o.Header, Insecure: o.Insecure, Grace: recorderGrace, AllowHost: proxy.Hosts{"*"}}
+	config := proxy.Config{Target: upstream, Header: o.Header, Insecure: o.Insecure, Grace: recorderGrace, AllowHost: o.AllowHost}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.discard())

@@ -38,8 +38,8 @@ type Mismatch struct {
 // Held says that the client did what was recorded, to the end.
 func (r Result) Held() bool { return r.Mismatch == nil && !r.Interrupted }
 
-// name is the session as a person would call it.
-func (r Result) name() string {
+// Name is the session as a person would call it.
+func (r Result) Name() string {
 	if r.Session == 0 {
 		return "the upgrade of " + visible(r.Path)
 	}
@@ -49,7 +49,7 @@ func (r Result) name() string {
 // String is the result in one line.
 func (r Result) String() string {
 	if r.Session == 0 {
-		return r.name() + ": not in the recording"
+		return r.Name() + ": not in the recording"
 	}
 	var s string
 	switch {
@@ -58,12 +58,12 @@ func (r Result) String() string {
 	case r.Interrupted:
 		s = "interrupted"
 	case r.Status != 101:
-		return fmt.Sprintf("%s: refused with %d, as recorded", r.name(), r.Status)
+		return fmt.Sprintf("%s: refused with %d, as recorded", r.Name(), r.Status)
 	default:
 		s = "as recorded"
 	}
 	return fmt.Sprintf("%s: %s; %d of %d %s messages came, %d of %d of the %s's went out",
-		r.name(), s, r.Matched, r.Expected, r.Side.Sender(), r.Sent, r.Sends, r.Side.Other().Sender())
+		r.Name(), s, r.Matched, r.Expected, r.Side.Sender(), r.Sent, r.Sends, r.Side.Other().Sender())
 }
 
 // Report tells a mismatch in full: a line of what was wrong, and what was
@@ -72,9 +72,9 @@ func (r Result) Report() string {
 	if r.Mismatch == nil {
 		return ""
 	}
-	all := []string{r.name() + ": " + r.Mismatch.String()}
+	all := []string{r.Name() + ": " + r.Mismatch.String()}
 	for _, m := range r.More {
-		all = append(all, r.name()+": "+m.String())
+		all = append(all, r.Name()+": "+m.String())
 	}
 	return strings.Join(all, "\n")
 }
