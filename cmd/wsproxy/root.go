@@ -113,7 +113,7 @@ can be listened on.`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), cassetteCmd(), replayCmd(), exportCmd(), explainCmd(), demoCmd(), caCmd(), versionCmd(), screenCmd(), filterHelp())
+	cmd.AddCommand(forwardCmd(), runCmd(), showCmd(), attachCmd(), cassetteCmd(), replayCmd(), diffCmd(), exportCmd(), explainCmd(), demoCmd(), caCmd(), versionCmd(), screenCmd(), filterHelp())
 	return cmd
 }
 
