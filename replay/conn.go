@@ -22,7 +22,7 @@ const bufferSize = 32 << 10
 type conn struct {
 	// Fixed at the start.
 	server *Replayer
-	tcp    *net.TCPConn
+	tcp    wire
 
 	// Owned by run.
 	head inspect.HeadScanner

@@ -36,6 +36,8 @@ type DriveOptions struct {
 	// Dial connects to the server; nil: net.Dialer does. TLS is how, for wss.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	TLS  *tls.Config
+	// Tap, if set, is told what passes.
+	Tap inspect.Sink
 	// Ended, if set, takes each session's result as it ends, one at a time.
 	Ended func(Result)
 }
@@ -115,6 +117,7 @@ func (d *driving) session(ctx context.Context, s *cassette.Session) {
 		return
 	}
 	defer w.Close() // the session is over
+	w = tap(w, d.o.Tap, inspect.ToClient)
 	r.Client = w.LocalAddr().String()
 	request := d.request(s.Upgrade, path, scope)
 	stop := context.AfterFunc(ctx, func() { _ = w.SetDeadline(time.Unix(1, 0)) }) // ends reads and writes

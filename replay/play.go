@@ -42,6 +42,8 @@ type wire interface {
 // reset ends a connection with an RST, where it has one.
 func reset(w wire) {
 	switch c := w.(type) {
+	case *tapped:
+		c.reset()
 	case *net.TCPConn:
 		proxy.Reset(c)
 	case interface{ NetConn() net.Conn }:
@@ -85,6 +87,7 @@ type player struct {
 	sent     int             // steps that were done
 	pongs    [][]byte        // payloads to answer with
 	answers  []cassette.Line // of reactions
+	early    []cassette.Line // what came for the next round of a loop
 	parted   bool            // the other side has ended, or said Close when nobody expected it
 	closing  bool            // a Close frame was sent
 	ended    bool            // this side is over
@@ -272,6 +275,10 @@ func (p *player) take(l cassette.Line) {
 
 // takeMessage is take of a message or a Close.
 func (p *player) takeMessage(l cassette.Line) {
+	if p.loop && p.await.over() && l.Kind != cassette.Close && len(p.await.want) > 0 && len(p.early) < answerLimit {
+		p.early = append(p.early, l) // this side is not done with the round
+		return
+	}
 	reaction, miss, near := p.await.take(l)
 	switch {
 	case reaction != nil:

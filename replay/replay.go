@@ -95,6 +95,8 @@ type Options struct {
 	// address of a server on this machine, which gets all of such a connection.
 	// Empty: they are answered 404.
 	Fallback string
+	// Tap, if set, is told what passes.
+	Tap inspect.Sink
 	// Missed, if set, takes a sentence for each request that was not in the
 	// recording and is answered 404. One goroutine a connection calls it.
 	Missed func(string)
@@ -158,7 +160,7 @@ func (s *Replayer) scope() *cassette.Scope {
 	return scope
 }
 
-// Serve accepts TCP connections until the listener is closed, Shutdown is called
+// Serve accepts connections until the listener is closed, Shutdown is called
 // or, with Once, the session is over, none of which is an error. It may be
 // called for several listeners.
 func (s *Replayer) Serve(l net.Listener) error {
@@ -186,17 +188,12 @@ func (s *Replayer) Serve(l net.Listener) error {
 }
 
 func (s *Replayer) accepted(nc net.Conn) {
-	tcp, ok := nc.(*net.TCPConn)
-	if !ok {
-		_ = nc.Close() // listeners are TCP's
-		return
-	}
-	c := &conn{server: s, tcp: tcp}
+	c := &conn{server: s, tcp: tap(wireOf(nc), s.options.Tap, inspect.ToServer)}
 	c.head.Limit = s.options.Limits.Head
 	s.mu.Lock()
 	if s.closing {
 		s.mu.Unlock()
-		_ = tcp.Close() // it came too late
+		_ = c.tcp.Close() // it came too late
 		return
 	}
 	s.conns[c] = true

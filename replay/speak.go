@@ -47,6 +47,11 @@ func (p *player) rewind() bool {
 		return false
 	}
 	p.await.start()
+	early := p.early
+	p.early = nil
+	for _, l := range early {
+		p.take(l)
+	}
 	return true
 }
 
