@@ -145,19 +145,30 @@ type Session struct {
 	N       int // from 1
 	Upgrade *Upgrade
 	Lines   []Line // all but the Open line
+
+	from int // where Lines begins in the cassette's
 }
 
-// Sessions are the cassette's sessions in the order of their numbers.
+// Sessions are the cassette's sessions in the order of their numbers. Lines that
+// stand together are shared with the cassette.
 func (c *Cassette) Sessions() []*Session {
 	var all []*Session
 	byN := map[int]*Session{}
-	for _, l := range c.Lines {
+	for i := range c.Lines {
+		l := &c.Lines[i]
 		if l.Kind == Open {
-			s := &Session{N: l.Session, Upgrade: l.Upgrade}
+			s := &Session{N: l.Session, Upgrade: l.Upgrade, from: i + 1}
 			byN[l.Session] = s
 			all = append(all, s)
-		} else if s := byN[l.Session]; s != nil && l.Kind != HTTP {
-			s.Lines = append(s.Lines, l)
+			continue
+		}
+		s := byN[l.Session]
+		switch {
+		case s == nil || l.Kind == HTTP:
+		case s.from+len(s.Lines) == i: // right behind the last one
+			s.Lines = c.Lines[s.from : i+1 : i+1]
+		default:
+			s.Lines, s.from = append(s.Lines, *l), len(c.Lines)+1 // from here on its own
 		}
 	}
 	return all

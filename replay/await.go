@@ -11,7 +11,7 @@ import (
 type awaiting struct {
 	side      inspect.Dir // whose messages these are
 	scope     *cassette.Scope
-	want      []cassette.Line
+	want      []*cassette.Line
 	reactions []*cassette.Reaction
 
 	done  []bool
@@ -20,7 +20,7 @@ type awaiting struct {
 	came  int // that have
 }
 
-func (a *awaiting) add(l cassette.Line) {
+func (a *awaiting) add(l *cassette.Line) {
 	a.want, a.done = append(a.want, l), append(a.done, false)
 }
 
@@ -76,6 +76,7 @@ func (a *awaiting) candidates() (all []int) {
 func (a *awaiting) reach(i int) {
 	a.done[i] = true
 	a.came++
+	from := a.pos
 	a.pos = i
 	if g := a.want[i].Group; g > 0 {
 		for a.pos > 0 && a.want[a.pos-1].Group == g {
@@ -85,7 +86,7 @@ func (a *awaiting) reach(i int) {
 	for a.pos < len(a.want) && a.done[a.pos] {
 		a.pos++
 	}
-	for j := range a.pos {
+	for j := from; j < a.pos; j++ {
 		a.done[j] = a.done[j] || a.want[j].Optional // it can come no more
 	}
 	a.advance()
@@ -96,7 +97,7 @@ func (a *awaiting) reach(i int) {
 // that it was compared with; -1: there is none.
 func (a *awaiting) take(l cassette.Line) (r *cassette.Reaction, miss *Mismatch, near int) {
 	if i := a.pos; i < len(a.want) && !a.done[i] && a.want[i].Group == 0 && !a.want[i].Optional && len(a.reactions) == 0 {
-		if diff := a.scope.Match(a.want[i], l); diff != nil { // the common case, without a list
+		if diff := a.scope.Match(*a.want[i], l); diff != nil { // the common case, without a list
 			return nil, a.missed(l, i, diff), i
 		}
 		a.reach(i)
@@ -104,7 +105,7 @@ func (a *awaiting) take(l cassette.Line) (r *cassette.Reaction, miss *Mismatch, 
 	}
 	nearest, least := -1, []string(nil)
 	for _, i := range a.candidates() {
-		diff := a.scope.Match(a.want[i], l)
+		diff := a.scope.Match(*a.want[i], l)
 		if diff == nil {
 			a.reach(i)
 			return nil, nil, i
@@ -136,9 +137,9 @@ func (a *awaiting) missed(l cassette.Line, i int, diff []string) *Mismatch {
 		return m
 	}
 	want := a.want[i]
-	m.Message, m.Line, m.Problem, m.Diff, m.Want = i+1, want.At, "not what was recorded", diff, cassette.Describe(want)
+	m.Message, m.Line, m.Problem, m.Diff, m.Want = i+1, want.At, "not what was recorded", diff, cassette.Describe(*want)
 	for j := i + 1; j < len(a.want); j++ {
-		if !a.done[j] && cassette.Match(a.want[j], l) == nil {
+		if !a.done[j] && cassette.Match(*a.want[j], l) == nil {
 			m.Problem = fmt.Sprintf("too early: it was recorded as message %d", j+1)
 			break
 		}

@@ -148,7 +148,11 @@ func (x *script) own(l *cassette.Line) {
 	if l.Kind == cassette.Pong && x.side == inspect.ToServer && l.Match == cassette.ByKind {
 		return // it answered a ping that is answered by itself
 	}
-	x.steps = append(x.steps, step{l, l.Within, len(x.await.want), x.left && !x.closed})
+	within := l.Within
+	if x.side == inspect.ToServer {
+		within = 0 // these are the server's fragments
+	}
+	x.steps = append(x.steps, step{l, within, len(x.await.want), x.left && !x.closed})
 	x.sends++
 	x.over = x.over || l.Kind == cassette.Close || l.Kind == cassette.End
 	if l.Kind == cassette.End {
@@ -160,7 +164,7 @@ func (x *script) own(l *cassette.Line) {
 func (x *script) other(l *cassette.Line) {
 	switch {
 	case l.Awaited():
-		x.await.add(*l)
+		x.await.add(l)
 		x.closed = x.closed || l.Kind == cassette.Close
 		if l.Within > 0 && x.side == inspect.ToClient { // the fragments behind it wait for it
 			x.steps = append(x.steps, step{nil, l.Within, len(x.await.want), false})
@@ -249,7 +253,7 @@ func (p *player) stuck(problem string) *Mismatch {
 	m := &Mismatch{Side: p.await.side, Message: p.await.front + 1, Problem: problem}
 	if !p.await.over() {
 		want := p.await.want[p.await.front]
-		m.Want, m.Line = cassette.Describe(want), want.At
+		m.Want, m.Line = cassette.Describe(*want), want.At
 	}
 	return m
 }
