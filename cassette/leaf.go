@@ -43,6 +43,7 @@ func leaves(l *Line, index int) []leaf {
 	case l.Kind == Open && !strings.Contains(l.Upgrade.Path, "${"):
 		w.target(l.Upgrade.Path)
 	case l.Kind == HTTP && !strings.Contains(l.Exchange.Path, "${"):
+		w.base.from = inspect.ToServer
 		w.target(l.Exchange.Path)
 		w.base.from, w.fixed = inspect.ToClient, true
 		w.message(l.Exchange.Answer.Body)
@@ -142,6 +143,7 @@ var (
 	plainTime = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}`)
 	idKeys    = regexp.MustCompile(`^(?i:id|uid|uuid|guid|sid|rid|cid|mid|gid|pid|tid|ref|seq|nonce|token|ticket|cursor|session|ack|msgid|msg_?id|req_?id|correlation|handle|receipt)$|(?:Id|ID|_id|-id|Token|_token|-token|Nonce|_nonce|Ref|_ref|Seq|_seq|Uuid|UUID|_uuid)$`)
 	timeKeys  = regexp.MustCompile(`^(?i:t|ts|at|now|time|date|timestamp|sent|created|updated)$|(?:At|Time|Date|Timestamp|Ts|_at|_time|_ts|_date)$`)
+	cacheKeys = regexp.MustCompile(`^(?i:t|_|ts|cb|rnd|rand|random|nocache|bust|cachebuste?r?)$`)
 	signKeys  = regexp.MustCompile(`^(?i:nonce|sig|sign|signature|hmac|hash|digest|csrf|random|salt|challenge)$|(?:Nonce|Signature|_nonce|_sig|_signature)$`)
 )
 
@@ -229,6 +231,8 @@ func (x *leaf) kindFor(near time.Time) (name, why string) {
 		return name, "a time"
 	}
 	switch {
+	case x.kind == pathLeaf && cacheKeys.MatchString(x.key):
+		return "string", "it keeps answers from being cached"
 	case x.kind == numberLeaf && signKeys.MatchString(x.key):
 		return "int", "a nonce, by its name"
 	case x.kind == numberLeaf:

@@ -24,6 +24,7 @@ type Scope struct {
 	recorded map[string][]byte // what a variable stands for if nobody has said it
 	found    map[string]value  // by the match under way
 	loose    bool              // a variable may stand for something else each time
+	inPath   bool              // what is matched is a path: a variable is one part of it
 }
 
 // NewScope begins a session. recorded are a Cassette's Values, or others.
@@ -171,6 +172,9 @@ func (s *Scope) pattern(name string) string {
 	if v, ok := s.value(name); ok && !s.loose {
 		return regexp.QuoteMeta(v.plain())
 	}
+	if s.inPath {
+		return "[^/?&#]*"
+	}
 	return ".*?"
 }
 
@@ -196,7 +200,9 @@ func (s *Scope) Path(template, got string) bool {
 	if !strings.Contains(template, "${") {
 		return template == got
 	}
+	s.inPath = true
 	held := s.text(template, got) == ""
+	s.inPath = false
 	s.settle(held)
 	return held
 }

@@ -151,7 +151,7 @@ func (v *vary) repeated(group []leaf) (name string, rest []leaf) {
 			break
 		}
 	}
-	if first < 0 || again.raw == "" || group[first].timeOf(v.c.Recorded) != "" {
+	if first < 0 || again.raw == "" || group[first].timeOf(v.c.Recorded) != "" && !v.echoed(group) {
 		return "", group
 	}
 	x := group[first]
@@ -189,6 +189,18 @@ func (v *vary) value(name string, x, again *leaf) {
 	}
 	v.changes = append(v.changes, Change{Line: x.line + 2, Name: name, Was: was,
 		Why: fmt.Sprintf("the %s says it (%s), the %s repeats it (line %d, %s)", x.from.Sender(), x.path, again.from.Sender(), again.line+2, again.path)})
+}
+
+// echoed says that a time is the client's, said once, which the server repeats;
+// two that are said in one moment will be two the next time.
+func (v *vary) echoed(group []leaf) bool {
+	said := 0
+	for _, x := range group {
+		if x.from == inspect.ToServer {
+			said++
+		}
+	}
+	return said == 1 && group[0].from == inspect.ToServer && len(group[0].text) >= len("1795405341123")
 }
 
 var nameParts = regexp.MustCompile(`[^A-Za-z0-9_]+`)

@@ -61,15 +61,29 @@ func TestMake(t *testing.T) {
 {"from":"server","json":{"op":"subscribe","channel":"gold","n":5}}
 `, "\n"},
 		{"times and the like of the client", open + `{"from":"client","json":{"at":1795405341123,"day":"2026-11-23T03:42:21.5Z","u":"` + uuid + `","nonce":"abcd","n":1795405341}}
-{"from":"server","json":{"at":1795405341123,"u":"` + strings.Replace(uuid, "123", "999", 1) + `"}}
+{"from":"server","json":{"at":1795405341125,"u":"` + strings.Replace(uuid, "123", "999", 1) + `"}}
 `, head + "}\n" + open + `{"from":"client","json":{"at":"${now.ms}","day":"${now}","u":"${uuid}","nonce":"${string}","n":"${now.s}"}}
-{"from":"server","json":{"at":1795405341123,"u":"` + strings.Replace(uuid, "123", "999", 1) + `"}}
+{"from":"server","json":{"at":1795405341125,"u":"` + strings.Replace(uuid, "123", "999", 1) + `"}}
 `, `line 3: 1795405341123 became ${now.ms}: a time ($.at)
 line 3: "2026-11-23T03:42:21.5Z" became ${now}: a time ($.day)
 line 3: "123e4567-e89b-12d3-a456-426614174000" became ${uuid}: a uuid ($.u)
 line 3: "abcd" became ${string}: a nonce or signature, by its name ($.nonce)
 line 3: 1795405341 became ${now.s}: a time ($.n)
 `},
+		{"a time that the server repeats", open + `{"from":"client","json":{"sent":1795405341123}}
+{"from":"server","json":{"sent":1795405341123,"at":1795405341124}}
+`, head + `,"values":{"sent":1795405341123}}
+` + open + `{"from":"client","json":{"sent":"${sent}"}}
+{"from":"server","json":{"sent":"${sent}","at":1795405341124}}
+`, "line 3: 1795405341123 became ${sent}: the client says it ($.sent), the server repeats it (line 4, $.sent)\n"},
+		{"a time that both say", open + `{"from":"server","json":{"at":1795405341123}}
+{"from":"client","json":{"at":1795405341123}}
+`, head + "}\n" + open + `{"from":"server","json":{"at":1795405341123}}
+{"from":"client","json":{"at":"${now.ms}"}}
+`, "line 4: 1795405341123 became ${now.ms}: a time ($.at)\n"},
+		{"a cache buster", `{"http":{"method":"GET","path":"/p?transport=polling&t=xhgwbdfa"},"answer":{"status":200}}` + "\n" + open,
+			head + "}\n" + `{"http":{"method":"GET","path":"/p?transport=polling&t=${string}"},"answer":{"status":200}}` + "\n" + open,
+			"line 2: xhgwbdfa became ${string}: it keeps answers from being cached (the path's t)\n"},
 		{"secrets", open + `{"from":"client","json":{"token":"t0ps3cret","pw":"hunter22"}}
 {"from":"server","json":{"newToken":"abcdefgh","note":"plain"}}
 {"from":"server","json":{"accessToken":"Zx81k2m9x"}}

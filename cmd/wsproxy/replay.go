@@ -399,6 +399,8 @@ func (r *replaying) summary(results []replay.Result) (bad int) {
 	if more := len(results) - summarised; more > 0 {
 		r.say("and %d more", more)
 	}
-	r.say("sessions replayed: %d, not as recorded: %d", len(results), bad)
+	if len(results) > 0 || r.recorder == nil {
+		r.say("sessions replayed: %d, not as recorded: %d", len(results), bad)
+	}
 	return bad
 }
