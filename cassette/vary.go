@@ -1,6 +1,7 @@
 package cassette
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"regexp"
@@ -184,6 +185,7 @@ func (v *vary) value(name string, x, again *leaf) {
 	switch {
 	case secret:
 		v.c.Values[name], was = quoteJSON([]byte(stars(x.text))), ""
+		v.blot(x)
 	case x.kind == numberLeaf:
 		v.c.Values[name] = []byte(x.raw)
 	}
@@ -268,6 +270,9 @@ func (v *vary) within(name string, x leaf, all []leaf) {
 // repeats it, or leaves a secret out.
 func (v *vary) single(x *leaf) {
 	if x.at < 0 {
+		if v.secret(x) && v.blot(x) {
+			v.changes = append(v.changes, Change{Line: x.line + 2, Why: fmt.Sprintf("a credential in the answer's body (%s; --no-redact keeps it)", x.path)})
+		}
 		return
 	}
 	expected := x.from == inspect.ToServer || v.m.Both
@@ -309,6 +314,16 @@ func (v *vary) hide(x *leaf, expected bool) {
 	}
 	v.edits[x.line] = append(v.edits[x.line], edit{at: x.at, end: x.at + len(x.raw), with: with, literal: true})
 	v.changes = append(v.changes, Change{Line: x.line + 2, Why: why})
+}
+
+// blot puts asterisks in a value's place in the body of an exchange.
+func (v *vary) blot(x *leaf) bool {
+	l := &v.c.Lines[x.line]
+	if l.Kind != HTTP || x.at >= 0 {
+		return false
+	}
+	l.Exchange.Answer.Body = bytes.ReplaceAll(l.Exchange.Answer.Body, []byte(x.text), []byte(stars(x.text)))
+	return true
 }
 
 func stars(s string) string { return strings.Repeat("*", min(len(s), 32)) }

@@ -81,6 +81,9 @@ line 3: 1795405341 became ${now.s}: a time ($.n)
 `, head + "}\n" + open + `{"from":"server","json":{"at":1795405341123}}
 {"from":"client","json":{"at":"${now.ms}"}}
 `, "line 4: 1795405341123 became ${now.ms}: a time ($.at)\n"},
+		{"a secret in an answer's body", `{"http":{"method":"GET","path":"/login"},"answer":{"status":200,"body":"{\"token\":\"t0ps3cret\",\"accessToken\":\"Zx81k2m9x\"}"}}` + "\n" + open + `{"from":"client","json":{"accessToken":"Zx81k2m9x"}}` + "\n",
+			head + `,"values":{"accessToken":"*********"}}` + "\n" + `{"http":{"method":"GET","path":"/login"},"answer":{"status":200,"body":"{\"token\":\"*********\",\"accessToken\":\"*********\"}"}}` + "\n" + open + `{"from":"client","json":{"accessToken":"${accessToken}"}}` + "\n",
+			"line 2: a secret is left out: a credential in the answer's body ($.token; --no-redact keeps it)\nline 2: a secret became ${accessToken}: the server says it ($.accessToken), the client repeats it (line 4, $.accessToken)\n"},
 		{"a cache buster", `{"http":{"method":"GET","path":"/p?transport=polling&t=xhgwbdfa"},"answer":{"status":200}}` + "\n" + open,
 			head + "}\n" + `{"http":{"method":"GET","path":"/p?transport=polling&t=${string}"},"answer":{"status":200}}` + "\n" + open,
 			"line 2: xhgwbdfa became ${string}: it keeps answers from being cached (the path's t)\n"},
