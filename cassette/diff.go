@@ -2,6 +2,7 @@ package cassette
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -36,13 +37,18 @@ type Difference struct {
 type DiffOptions struct {
 	// Frames compares fragments, compression, pings and pongs too.
 	Frames bool
+	// Exact finds no variables beside the first cassette's own.
+	Exact bool
 }
 
 // Diff compares two cassettes. What a variable of the first stands for may be
-// another in the second; where the first has none, variables are found. Neither is
-// changed.
+// another in the second; times, uuids and the like may be others too, and where the
+// first has no variables, they are found. Neither cassette is changed.
 func Diff(a, b *Cassette, o DiffOptions) []Difference {
-	d := &differ{o: o, a: varied(a), b: filled(b)}
+	d := &differ{o: o, a: a, b: filled(b)}
+	if !o.Exact {
+		d.a = a.Loose()
+	}
 	left := d.b.Sessions()
 	for _, s := range d.a.Sessions() {
 		i := slices.IndexFunc(left, func(x *Session) bool { return fitsSession(s, x) })
@@ -64,23 +70,50 @@ func Same(all []Difference) bool {
 	return !slices.ContainsFunc(all, func(d Difference) bool { return d.Kind != Moved })
 }
 
-// varied is a cassette with variables, its own or found ones.
-func varied(c *Cassette) *Cassette {
+// Loose is a copy to compare with: variables stand for the times, uuids and the like
+// in it, and if it has none of its own, for ids and tokens too.
+func (c *Cassette) Loose() *Cassette {
 	own := false
 	for i := range c.Lines {
 		own = own || len(c.Lines[i].variables()) > 0
 	}
-	if own {
-		return c
-	}
 	x := copied(c)
-	x.Make(Making{Variables: true, Both: true})
+	x.Make(Making{Variables: !own, Both: true})
 	return x
+}
+
+// LooseServer is a copy for a client: variables stand for the times, uuids and the
+// like in what the server says. What the client says stays.
+func (c *Cassette) LooseServer() *Cassette {
+	x := *c
+	v := &vary{c: &Cassette{Recorded: c.Recorded, Lines: make([]Line, 1)}, m: Making{Both: true}, edits: map[int][]edit{}}
+	changed := false
+	for i := range c.Lines {
+		l := &c.Lines[i]
+		if l.From != inspect.ToClient || !isText(l.Kind) {
+			continue
+		}
+		v.c.Lines[0] = *l
+		for _, y := range leaves(l, 0) {
+			v.single(&y)
+		}
+		if len(v.edits) == 0 {
+			continue
+		}
+		v.apply()
+		clear(v.edits)
+		v.changes = nil
+		if !changed {
+			x.Lines, changed = slices.Clone(c.Lines), true
+		}
+		x.Lines[i] = v.c.Lines[0]
+	}
+	return &x
 }
 
 // copied is a cassette of its own, as far as making one changes it.
 func copied(c *Cassette) *Cassette {
-	x := &Cassette{Recorded: c.Recorded, Lines: slices.Clone(c.Lines)}
+	x := &Cassette{Recorded: c.Recorded, Values: maps.Clone(c.Values), Lines: slices.Clone(c.Lines)}
 	for i := range x.Lines {
 		if l := &x.Lines[i]; l.Kind == Open {
 			u := *l.Upgrade

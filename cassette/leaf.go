@@ -35,9 +35,9 @@ const (
 
 // leaves are what a line says, in its order.
 func leaves(l *Line, index int) []leaf {
-	w := leafWalk{base: leaf{line: index, from: l.From}}
+	w := leafWalk{base: leaf{line: index, from: l.From}, template: l.Template}
 	switch {
-	case l.Template || l.Match == Regex || l.Match == Any:
+	case l.Match == Regex || l.Match == Any || l.Template && l.Kind != JSON && l.Match != AsJSON:
 	case l.Kind == JSON, l.Kind == Text:
 		w.message(l.Data)
 	case l.Kind == Open && !strings.Contains(l.Upgrade.Path, "${"):
@@ -53,10 +53,11 @@ func leaves(l *Line, index int) []leaf {
 
 // leafWalk collects leaves.
 type leafWalk struct {
-	base  leaf
-	fixed bool // nothing can be replaced
-	shift int  // of JSON inside the line
-	all   []leaf
+	base     leaf
+	fixed    bool // nothing can be replaced
+	template bool // there may be variables
+	shift    int  // of JSON inside the line
+	all      []leaf
 }
 
 func (w *leafWalk) add(x leaf) {
@@ -95,7 +96,7 @@ func (w *leafWalk) value(v *value, path, key string) {
 			w.value(&v.members[i], path+"["+strconv.Itoa(i)+"]", "")
 		}
 	case '"':
-		if !bytes.ContainsRune(v.raw, '\\') {
+		if !bytes.ContainsRune(v.raw, '\\') && !(w.template && bytes.Contains(v.raw, []byte("${"))) {
 			w.add(leaf{key: key, path: path, text: v.text, raw: string(v.raw), at: v.at, kind: stringLeaf})
 		}
 	case '0':

@@ -16,8 +16,8 @@ import (
 type Making struct {
 	// Variables finds the values that are different each time.
 	Variables bool
-	// Both finds times, uuids and the like in what the server says too, which is
-	// of use to a comparison: what is sent stays as it was.
+	// Both finds times, uuids and the like in what either side says, which is of
+	// use where all of it is compared and nothing is sent.
 	Both bool
 	// Secret, if set, says that a value is a credential, by the name of its
 	// member or header, of its parameter of the path with a "?" in front, or by
@@ -280,7 +280,7 @@ func (v *vary) single(x *leaf) {
 		v.hide(x, expected)
 		return
 	}
-	if !v.m.Variables || !expected || x.kind == pathLeaf && x.key == "" {
+	if !v.m.Variables && !v.m.Both || !expected || x.kind == pathLeaf && x.key == "" {
 		return
 	}
 	if name, why := x.kindFor(v.c.Recorded); name != "" {
@@ -377,10 +377,11 @@ func (v *vary) apply() {
 		case HTTP:
 			l.Exchange.Path = edited(l.Exchange.Path, all)
 		default:
-			l.Template = slices.ContainsFunc(all, func(e edit) bool { return !e.literal })
 			escape := Literal
-			if !l.Template {
-				escape = func(s string) string { return s }
+			if l.Template || !slices.ContainsFunc(all, func(e edit) bool { return !e.literal }) {
+				escape = func(s string) string { return s } // it is a template already, or becomes none
+			} else {
+				l.Template = true
 			}
 			l.Data = []byte(editedBy(string(l.Data), all, escape))
 		}

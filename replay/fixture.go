@@ -106,6 +106,9 @@ func WithWait(d time.Duration) Option { return func(s *settings) { s.drive.Wait 
 // recorded.
 func WithSubset() Option { return func(s *settings) { s.subset = true } }
 
+// WithExact has Client compare the server's times, uuids and the like as they were.
+func WithExact() Option { return func(s *settings) { s.drive.Exact = true } }
+
 // AllowUnused lets the test leave recorded sessions out.
 func AllowUnused() Option { return func(s *settings) { s.allowUnused = true } }
 

@@ -2,7 +2,10 @@ package replay
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +18,8 @@ import (
 
 	coder "github.com/coder/websocket"
 	gorilla "github.com/gorilla/websocket"
+	"github.com/wsproxy/wsproxy/cassette"
+	"github.com/wsproxy/wsproxy/internal/wstest"
 )
 
 // fakeT is a test that may fail.
@@ -312,4 +317,148 @@ func TestMemoryEnds(t *testing.T) {
 	if _, err := m.DialContext(t.Context(), "", ""); err == nil {
 		t.Error("dialled behind the end")
 	}
+}
+
+// restless is a server whose ids, tokens and times are others each time; price is
+// what it answers.
+func restless(t *testing.T, price string) *httptest.Server {
+	upgrader := gorilla.Upgrader{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		if c.WriteJSON(map[string]any{"session": rand.Text(), "at": time.Now().UnixMilli()}) != nil {
+			return
+		}
+		for n := 0; ; n++ {
+			var ask struct{ ID, Session string }
+			if err := c.ReadJSON(&ask); err != nil {
+				return
+			}
+			if c.WriteJSON(map[string]any{"id": ask.ID, "price": json.RawMessage(price), "seen": time.Now(), "trace": rand.Text()}) != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// asks is its client, which believes nothing that it has not been told.
+func asks(t *testing.T, url string) {
+	t.Helper()
+	d := gorilla.Dialer{NetDialContext: loopback}
+	c, _, err := d.Dial(url+"/prices", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetReadDeadline(time.Now().Add(patience))
+	var hello struct{ Session string }
+	if err := c.ReadJSON(&hello); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		id := rand.Text()
+		if err := c.WriteJSON(map[string]any{"id": id, "session": hello.Session, "sent": time.Now().UnixMilli(), "nonce": rand.Text()}); err != nil {
+			t.Fatal(err)
+		}
+		var answer struct{ ID string }
+		if err := c.ReadJSON(&answer); err != nil || answer.ID != id {
+			t.Fatalf("the answer to %s is %+v (%v)", id, answer, err)
+		}
+	}
+	_ = c.WriteMessage(gorilla.CloseMessage, gorilla.FormatCloseMessage(1000, ""))
+	_, _, _ = c.ReadMessage()
+}
+
+// A conversation whose ids and times change every time is recorded once, and
+// replayed many times; a server that has changed is found out, with the line.
+func TestChangingIDs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "prices.ndjson")
+	f := &fakeT{dir: t.TempDir()}
+	asks(t, Record(f, "ws"+strings.TrimPrefix(restless(t, "1742.50").URL, "http"), path).URL)
+	if said := f.end(); f.failed {
+		t.Fatal(said)
+	}
+	s := Server(t, path)
+	for range wstest.Count("replays of changing ids") {
+		asks(t, s.URL)
+	}
+	f = &fakeT{dir: t.TempDir()}
+	Client(f, path, restless(t, "1742.50").URL, WithDial(loopback), WithExact())
+	if said := f.end(); !strings.Contains(said, "$.at: ") {
+		t.Errorf("what the server says of its own accord was not compared: %s", said)
+	}
+	Client(t, path, restless(t, "1742.500").URL, WithDial(loopback))
+	f = &fakeT{dir: t.TempDir()}
+	Client(f, path, restless(t, "1742.51").URL, WithDial(loopback))
+	if said := f.end(); !strings.Contains(said, "server message 2 (line 5): not what was recorded: $.price: expected 1742.50, got 1742.51") {
+		t.Error(said)
+	}
+}
+
+// What was not recorded comes from the real server: a page, and another session.
+func TestFallback(t *testing.T) {
+	real := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/page" {
+			fmt.Fprint(w, "a page for ", r.Method)
+			return
+		}
+		upgrader := gorilla.Upgrader{}
+		c, err := upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_ = c.WriteMessage(gorilla.TextMessage, []byte("real"))
+		_, _, _ = c.ReadMessage()
+	}))
+	defer real.Close()
+	r := serve(t, file(t, begin+`{"from":"server","text":"recorded"}`).http("GET", "/known", "", cassetteAnswer("known")), func(o *Options) {
+		o.Fallback = strings.TrimPrefix(real.URL, "http://")
+	})
+	transport := &http.Transport{DialContext: loopback}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	for range 2 {
+		for path, want := range map[string]string{"/known": "known", "/page": "a page for GET"} {
+			resp, err := client.Get("http://" + r.addr + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if string(b) != want || err != nil {
+				t.Errorf("%s: %q %v", path, b, err)
+			}
+		}
+	}
+	d := gorilla.Dialer{NetDialContext: loopback}
+	for path, want := range map[string]string{"/chat": "recorded", "/elsewhere": "real"} {
+		c, _, err := d.Dial("ws://"+r.addr+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		if _, got, err := c.ReadMessage(); string(got) != want {
+			t.Errorf("%s: %q %v", path, got, err)
+		}
+		_ = c.Close()
+	}
+	real.Close()
+	resp, err := client.Get("http://" + r.addr + "/page")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusBadGateway {
+		t.Errorf("without the server the answer is %d", resp.StatusCode)
+	}
+}
+
+func cassetteAnswer(body string) cassette.Answer {
+	return cassette.Answer{Status: 200, Body: []byte(body)}
 }

@@ -14,6 +14,7 @@ import (
 // diffFlags are those of diff.
 type diffFlags struct {
 	frames  bool
+	exact   bool
 	moves   bool
 	json    bool
 	report  string
@@ -41,6 +42,7 @@ elsewhere among the other side's is told, and a difference with --moves alone.`,
 	}
 	s := cmd.Flags()
 	s.BoolVar(&f.frames, "frames", false, "compare fragments, compression, pings and pongs too")
+	s.BoolVar(&f.exact, "exact", false, "compare times, uuids, ids and the like as they are, but for the variables of A")
 	s.BoolVar(&f.moves, "moves", false, "let a message that has moved among the other side's be a difference")
 	s.BoolVar(&f.json, "json", false, "print one JSON object a difference")
 	s.StringVar(&f.report, "report", "", "write a report of each session: `junit`, tap or json, with :FILE to a file")
@@ -65,7 +67,7 @@ func runDiff(cmd *cobra.Command, f diffFlags, pathA, pathB string) error {
 		}
 		both[i] = c
 	}
-	all := cassette.Diff(both[0], both[1], cassette.DiffOptions{Frames: f.frames})
+	all := cassette.Diff(both[0], both[1], cassette.DiffOptions{Frames: f.frames, Exact: f.exact})
 	out := cmd.OutOrStdout()
 	switch {
 	case f.quiet:

@@ -39,6 +39,7 @@ type replayFlags struct {
 	noRedact    bool
 	noVariables bool
 	wait        time.Duration
+	exact       bool
 	report      string
 	noColor     bool
 	quiet       bool
@@ -102,6 +103,7 @@ func (f *replayFlags) register(cmd *cobra.Command) {
 	s.BoolVar(&f.noRedact, "no-redact", false, "with --vcr, keep credentials")
 	s.BoolVar(&f.noVariables, "no-variables", false, "with --vcr, leave every value as it was")
 	s.DurationVar(&f.wait, "wait", 10*time.Second, "with --to, how long the server may be silent when it is expected to speak")
+	s.BoolVar(&f.exact, "exact", false, "with --to, compare the server's times, uuids and the like as they were")
 	s.StringVar(&f.report, "report", "", "write a report of each session: `junit`, tap or json, with :FILE to a file")
 	s.BoolVar(&f.noColor, "no-color", false, "use no colours (also: NO_COLOR in the environment)")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")

@@ -24,7 +24,7 @@ func (r *replaying) drive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o := replay.DriveOptions{Header: r.headers, OnMiss: onMisses[r.flags.onMiss], Speed: r.flags.speed, Wait: r.flags.wait,
+	o := replay.DriveOptions{Header: r.headers, OnMiss: onMisses[r.flags.onMiss], Speed: r.flags.speed, Wait: r.flags.wait, Exact: r.flags.exact,
 		Limits: replayLimits(), Ended: r.ended, TLS: &tls.Config{InsecureSkipVerify: r.flags.insecure}}
 	r.say("playing the clients of %s against %s", r.path, target)
 	results, err := replay.Drive(ctx, c, target, o)

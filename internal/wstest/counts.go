@@ -21,6 +21,7 @@ var counts = map[string]struct{ small, full int }{
 	"MiB of a message that streams": {64, 1024},
 	"replayed round trips":          {30, 1000},
 	"replays at once":               {100, 1000},
+	"replays of changing ids":       {10, 100},
 	"messages of a replayed feed":   {50_000, 1_000_000},
 }
 
