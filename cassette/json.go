@@ -40,6 +40,19 @@ func parseJSON(data []byte) (*value, bool) {
 	return &v, true
 }
 
+// prefixLimit is how much may stand before JSON in a text.
+const prefixLimit = 200
+
+// behind splits a text that is JSON behind a few characters, as socket.io and
+// others write it; false: it is no such text.
+func behind(data []byte) (prefix, js []byte, ok bool) {
+	i := bytes.IndexAny(data, "[{")
+	if i < 0 || i > prefixLimit || !json.Valid(data[i:]) {
+		return nil, nil, false
+	}
+	return data[:i], data[i:], true
+}
+
 // jsonReader reads JSON that is known to be valid.
 type jsonReader struct {
 	rest []byte

@@ -37,7 +37,7 @@ const (
 func leaves(l *Line, index int) []leaf {
 	w := leafWalk{base: leaf{line: index, from: l.From}, template: l.Template}
 	switch {
-	case l.Match == Regex || l.Match == Any || l.Template && l.Kind != JSON && l.Match != AsJSON:
+	case l.Match == Regex || l.Match == Any || l.Template && !l.holdsJSON():
 	case l.Kind == JSON, l.Kind == Text:
 		w.message(l.Data)
 	case l.Kind == Open && !strings.Contains(l.Upgrade.Path, "${"):
@@ -49,6 +49,15 @@ func leaves(l *Line, index int) []leaf {
 		w.message(l.Exchange.Answer.Body)
 	}
 	return w.all
+}
+
+// holdsJSON says that a line is JSON, or JSON behind a few characters.
+func (l *Line) holdsJSON() bool {
+	if l.Kind == JSON || l.Match == AsJSON {
+		return true
+	}
+	_, _, ok := behind(l.Data)
+	return ok
 }
 
 // leafWalk collects leaves.
@@ -74,13 +83,12 @@ func (w *leafWalk) message(data []byte) {
 		w.value(v, "$", "")
 		return
 	}
-	if i := bytes.IndexAny(data, "[{"); i >= 0 && i <= 200 {
-		if v, ok := parseJSON(data[i:]); ok {
-			w.words(string(data[:i]))
-			w.shift = i
-			w.value(v, "$", "")
-			return
-		}
+	if prefix, js, ok := behind(data); ok {
+		w.words(string(prefix))
+		v, _ := parseJSON(js)
+		w.shift = len(prefix)
+		w.value(v, "$", "")
+		return
 	}
 	w.words(string(data))
 }

@@ -321,7 +321,8 @@ func (p *parser) textPayload(l *Line, v *value, mode Mode) {
 		}
 	default:
 		l.Data = p.template(l, v, string(unquoted(v)))
-		if _, ok := parseJSON(l.Data); (mode == AsJSON || mode == Subset) && !ok {
+		_, ok := parseJSON(l.Data)
+		if _, _, behind := behind(l.Data); (mode == AsJSON || mode == Subset) && !ok && !behind {
 			p.fault(v.at, "match %s needs a text that is JSON", modeNames[mode])
 		}
 	}

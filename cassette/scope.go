@@ -217,6 +217,8 @@ func (s *Scope) Fill(l Line) Line {
 	l.Reason = s.FillText(l.Reason)
 	if l.Kind == JSON || l.Match == AsJSON {
 		l.Data = s.fillJSON(l.Data)
+	} else if prefix, js, ok := behind(l.Data); ok {
+		l.Data = append([]byte(s.FillText(string(prefix))), s.fillJSON(js)...)
 	} else {
 		l.Data = []byte(s.FillText(string(l.Data)))
 	}
@@ -375,19 +377,9 @@ func (s *Scope) matchText(want, got Line) []string {
 		return s.matchRegex(want, got)
 	case !want.Template && bytes.Equal(want.Data, got.Data):
 		return nil
-	case want.Match == Subset, want.Match == AsJSON, want.Kind == JSON && want.Match != Exact:
-		w, ok := parseJSON(want.Data)
-		g, valid := parseJSON(got.Data)
-		if ok && valid {
-			d := differences{subset: want.Match == Subset}
-			if want.Template {
-				d.scope = s
-			}
-			d.compare("$", w, g)
-			return d.all()
-		}
-		if ok {
-			return []string{"expected JSON, got text that is none"}
+	case want.Match == Subset, want.Match == AsJSON, want.Kind == JSON && want.Match != Exact, want.Template && want.Kind == Text:
+		if d, ok := s.asJSON(&want, got.Data); ok {
+			return d
 		}
 	}
 	expected := want.Data
@@ -399,6 +391,34 @@ func (s *Scope) matchText(want, got Line) []string {
 		expected = []byte(w)
 	}
 	return textDiffers(expected, got.Data)
+}
+
+// asJSON compares a text as JSON, or as JSON behind the same few characters; false:
+// it is neither.
+func (s *Scope) asJSON(want *Line, got []byte) (differing []string, ok bool) {
+	d := differences{subset: want.Match == Subset}
+	if want.Template {
+		d.scope = s
+	}
+	expected := want.Data
+	if want.Kind == Text {
+		if prefix, js, is := behind(expected); is && len(prefix) > 0 {
+			if expected = js; !bytes.HasPrefix(got, prefix) {
+				return nil, false
+			}
+			got = got[len(prefix):]
+		}
+	}
+	w, is := parseJSON(expected)
+	if !is {
+		return nil, false
+	}
+	g, is := parseJSON(got)
+	if !is {
+		return []string{"expected JSON, got text that is none"}, true
+	}
+	d.compare("$", w, g)
+	return d.all(), true
 }
 
 func (s *Scope) matchRegex(want, got Line) []string {

@@ -46,6 +46,9 @@ func TestScopeMatch(t *testing.T) {
 		{"subset", `{"from":"client","json":{"a":{"b":1}},"match":"subset"}`, []string{`{"a":{"b":1,"c":2},"d":3}`}, ""},
 		{"no subset", `{"from":"client","json":{"a":{"b":1}},"match":"subset"}`, []string{`{"a":{"c":2}}`}, `$.a.b: expected 1, got nothing`},
 		{"exact", `{"from":"client","json":{"a":1},"match":"exact"}`, []string{`{"a": 1}`}, `byte 5: expected "{"a":1}", got "{"a": 1}"`},
+		{"behind a few characters", `{"from":"client","text":"42[\"say\",{\"id\":\"${id}\",\"n\":\"${n}\"}]"}` + "\n" + `{"from":"client","text":"43[\"${id}\"]"}`, []string{`42["say",{"n":7, "id":"x"}]`, `43["x"]`}, ""},
+		{"behind others", `{"from":"client","text":"42[\"${id}\"]"}`, []string{`43["x"]`}, `byte 1: expected "42["${id}"]", got "43["x"]"`},
+		{"behind a few characters, other", `{"from":"client","text":"42[\"say\",\"${id}\",1]"}`, []string{`42["say","x",2]`}, `$[2]: expected 1, got 2`},
 		{"regex", `{"from":"client","text":"CONNECT (?P<user>[a-z]+)\n.*","match":"regex"}` + "\n" + `{"from":"client","text":"bye ${user}"}`, []string{"CONNECT bob\nx\ny", "bye bob"}, ""},
 		{"no regex", `{"from":"client","text":"[a-z]+","match":"regex"}`, []string{"abc1"}, `expected a match of [a-z]+, got abc1`},
 		{"any", `{"from":"client","text":"","match":"any"}`, []string{"whatever"}, ""},
@@ -73,6 +76,7 @@ func TestScopeFill(t *testing.T) {
 		`{"from":"client","json":["${sid}","a${sid}","${n}"]}`:                   `["s\"1","as\"1",7]`,
 		`{"from":"client","text":"${id} ${sid} $${id}"}`:                         `12.50 s"1 ${id}`,
 		`{"from":"client","json":["${now}","${now.s}","${now.ms}","at ${now}"]}`: `["2026-11-25T08:00:00.005Z",1795593600,1795593600005,"at 2026-11-25T08:00:00.005Z"]`,
+		`{"from":"client","text":"42[\"a\",\"${id}\",\"${sid}\"]"}`:              `42["a",12.50,"s\"1"]`,
 		`{"from":"client","text":"no $${x}"}`:                                    `no ${x}`,
 		`{"from":"client","json":{"$${x}":1}}`:                                   `{"${x}":1}`,
 	} {

@@ -232,17 +232,11 @@ func (v *vary) put(x *leaf, name string) {
 		return
 	}
 	with := "${" + name + "}"
-	l := &v.c.Lines[x.line]
-	switch {
-	case x.kind == stringLeaf:
-		with = `"` + with + `"`
-	case x.kind == numberLeaf && v.isJSON(l):
+	if x.kind == stringLeaf || x.kind == numberLeaf {
 		with = `"` + with + `"`
 	}
 	v.edits[x.line] = append(v.edits[x.line], edit{at: x.at, end: x.at + len(x.raw), with: with})
 }
-
-func (v *vary) isJSON(l *Line) bool { return l.Kind == JSON || l.Match == AsJSON }
 
 // within replaces a value inside longer strings, where it cannot be there by
 // chance.
