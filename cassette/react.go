@@ -12,60 +12,64 @@ const (
 	beats     = 3                      // so often it came at least
 	slowBeat  = 500 * time.Millisecond // and not faster than this
 	beatReply = 3                      // most messages that answer it
+	answerFar = 1000                   // so many lines behind it, at most
 )
 
 // React makes reactions of the heartbeats of clients: a message that came again
 // and again, at about the same pace, each time with the same answer right behind
 // it. Replayed at another pace such a message would come at another place.
 func (c *Cassette) React() []Change {
-	var changes []Change
-	for _, s := range c.Sessions() {
-		changes = append(changes, c.reactOf(s.N)...)
+	type key struct {
+		session int
+		content string
 	}
-	return changes
-}
-
-// beat is a message that came several times.
-type beat struct {
-	lines [][]int // each time: its line and those of its answer
-	at    []time.Duration
-}
-
-func (c *Cassette) reactOf(session int) (changes []Change) {
-	found := map[string]*beat{}
-	var order []string
+	found := map[key]*beat{}
+	var order []key
 	var now time.Duration
 	for i := range c.Lines {
 		l := &c.Lines[i]
 		now += l.After
-		if l.Session != session || l.From != inspect.ToServer || !isText(l.Kind) && l.Kind != Binary || len(l.Data) > 1<<10 {
+		if l.From != inspect.ToServer || !isText(l.Kind) && l.Kind != Binary || len(l.Data) > 1<<10 {
 			continue
 		}
-		key := c.content(i)
-		b := found[key]
+		k := key{l.Session, c.content(i)}
+		b := found[k]
 		if b == nil {
-			b = &beat{}
-			found[key] = b
-			order = append(order, key)
+			b = &beat{session: l.Session}
+			found[k] = b
+			order = append(order, k)
 		}
 		b.at = append(b.at, now)
-		b.lines = append(b.lines, append([]int{i}, c.answer(i)...))
+		b.lines = append(b.lines, []int{i})
 	}
-	gone := map[int]bool{}
-	var made []Line
-	for _, key := range order {
-		b := found[key]
-		if !c.beats(b) {
-			continue
+	var all []*beat
+	for _, k := range order {
+		if b := found[k]; c.beats(b) {
+			all = append(all, b)
 		}
+	}
+	return c.reactTo(all)
+}
+
+// beat is a message that came several times.
+type beat struct {
+	session int
+	lines   [][]int // each time: its line and those of its answer
+	at      []time.Duration
+}
+
+func (c *Cassette) reactTo(all []*beat) (changes []Change) {
+	gone := map[int]bool{}
+	made := map[int][]Line{}
+	for _, b := range all {
 		first := b.lines[0]
 		r := &Reaction{When: c.bare(first[0])}
 		for _, j := range first[1:] {
 			r.Send = append(r.Send, c.bare(j))
 		}
-		made = append(made, Line{Session: session, Kind: When, Reaction: r})
-		for _, all := range b.lines {
-			for _, j := range all {
+		made[b.session] = append(made[b.session], Line{Session: b.session, Kind: When, Reaction: r})
+		for _, lines := range b.lines {
+			for _, j := range lines {
 				gone[j] = true
 			}
 		}
@@ -73,7 +77,7 @@ func (c *Cassette) reactOf(session int) (changes []Change) {
 			Why: "the client says it again and again; it became a reaction, which answers any number of times"})
 	}
 	if len(made) > 0 {
-		c.put(session, made, gone)
+		c.put(made, gone)
 	}
 	return changes
 }
@@ -92,7 +96,7 @@ func (c *Cassette) content(i int) string { return LineText(c.bare(i)) }
 // client's next.
 func (c *Cassette) answer(i int) (all []int) {
 	session := c.Lines[i].Session
-	for j := i + 1; j < len(c.Lines) && len(all) <= beatReply; j++ {
+	for j := i + 1; j < min(len(c.Lines), i+answerFar) && len(all) <= beatReply; j++ {
 		switch l := &c.Lines[j]; {
 		case l.Session != session:
 		case l.From != inspect.ToClient:
@@ -119,6 +123,9 @@ func (c *Cassette) beats(b *beat) bool {
 	if least < slowBeat || most > 3*least {
 		return false
 	}
+	for i := range b.lines {
+		b.lines[i] = append(b.lines[i], c.answer(b.lines[i][0])...)
+	}
 	same := len(b.lines[0])
 	for _, all := range b.lines[1:] {
 		n := 1
@@ -135,7 +142,7 @@ func (c *Cassette) beats(b *beat) bool {
 
 // put takes lines out and puts reactions behind the session's beginning. What
 // time the lines took is the next one's.
-func (c *Cassette) put(session int, made []Line, gone map[int]bool) {
+func (c *Cassette) put(made map[int][]Line, gone map[int]bool) {
 	var lines []Line
 	var pause time.Duration
 	for i, l := range c.Lines {
@@ -145,8 +152,8 @@ func (c *Cassette) put(session int, made []Line, gone map[int]bool) {
 		}
 		l.After, pause = l.After+pause, 0
 		lines = append(lines, l)
-		if l.Kind == Open && l.Session == session {
-			lines = append(lines, made...)
+		if l.Kind == Open {
+			lines = append(lines, made[l.Session]...)
 		}
 	}
 	c.Lines = lines

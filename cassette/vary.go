@@ -50,7 +50,7 @@ func (c Change) String() string {
 // Make changes a cassette that holds literal values into one that holds for the
 // next run too, and says what it did.
 func (c *Cassette) Make(m Making) []Change {
-	v := &vary{c: c, m: m, names: map[string]bool{}, shared: map[string]string{}, edits: map[int][]edit{}}
+	v := &vary{c: c, m: m, names: map[string]bool{}, next: map[string]int{}, shared: map[string]string{}, edits: map[int][]edit{}}
 	for _, name := range c.names() {
 		v.names[name] = true
 	}
@@ -99,6 +99,7 @@ type vary struct {
 	c       *Cassette
 	m       Making
 	names   map[string]bool
+	next    map[string]int    // by name: the number that the next one of it may have
 	shared  map[string]string // variables of what an exchange says first, by that
 	edits   map[int][]edit
 	changes []Change
@@ -122,11 +123,15 @@ func (v *vary) session(all []leaf) {
 		}
 		said[k] = append(said[k], x)
 	}
+	var words map[string][]int
 	for _, k := range order {
 		group := said[k]
 		if v.m.Variables {
 			if name, rest := v.repeated(group); name != "" {
-				v.within(name, group[0], all)
+				if words == nil {
+					words = wordsOf(all)
+				}
+				v.within(name, group[0], all, words)
 				group = rest
 			}
 		}
@@ -219,9 +224,11 @@ func (v *vary) name(keys ...string) string {
 		base = "value"
 	}
 	name := base
-	for n := 2; v.names[name]; n++ {
+	n := max(v.next[base], 2)
+	for ; v.names[name]; n++ {
 		name = base + strconv.Itoa(n)
 	}
+	v.next[base] = n
 	v.names[name] = true
 	return name
 }
@@ -238,14 +245,44 @@ func (v *vary) put(x *leaf, name string) {
 	v.edits[x.line] = append(v.edits[x.line], edit{at: x.at, end: x.at + len(x.raw), with: with})
 }
 
+// isSeparator says that a character parts words.
+func isSeparator(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+}
+
+// wordsOf are the words in what is said that is more than one, each with the leaves
+// that have it.
+func wordsOf(all []leaf) map[string][]int {
+	words := map[string][]int{}
+	for i, x := range all {
+		if x.at < 0 || x.kind == numberLeaf {
+			continue
+		}
+		parts := strings.FieldsFunc(x.text, isSeparator)
+		for _, w := range parts {
+			if len(parts) > 1 && len(w) >= 4 && (len(words[w]) == 0 || words[w][len(words[w])-1] != i) {
+				words[w] = append(words[w], i)
+			}
+		}
+	}
+	return words
+}
+
 // within replaces a value inside longer strings, where it cannot be there by
 // chance.
-func (v *vary) within(name string, x leaf, all []leaf) {
+func (v *vary) within(name string, x leaf, all []leaf, words map[string][]int) {
 	if len(x.text) < 8 || !x.generated() || x.kind == numberLeaf {
 		return
 	}
-	for _, y := range all {
-		if y.text == x.text || y.at < 0 || y.kind == numberLeaf {
+	longest := ""
+	for w := range strings.FieldsFuncSeq(x.text, isSeparator) {
+		if len(w) > len(longest) {
+			longest = w
+		}
+	}
+	for _, i := range words[longest] {
+		y := all[i]
+		if y.text == x.text {
 			continue
 		}
 		for from := 0; ; {
