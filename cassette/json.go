@@ -59,7 +59,13 @@ type jsonReader struct {
 	size int // of the whole
 }
 
-func (p *jsonReader) space() { p.rest = bytes.TrimLeft(p.rest, " \t\r\n") }
+func (p *jsonReader) space() {
+	i := 0
+	for i < len(p.rest) && (p.rest[i] == ' ' || p.rest[i] == '\t' || p.rest[i] == '\r' || p.rest[i] == '\n') {
+		i++
+	}
+	p.rest = p.rest[i:]
+}
 
 // next passes over white space and n bytes behind it.
 func (p *jsonReader) next(n int) []byte {
