@@ -247,6 +247,20 @@ func TestLoop(t *testing.T) {
 	r.held()
 }
 
+// A cassette that says nothing of the connection's end: it ends behind the Close
+// frames, by the server.
+func TestEndBehindClose(t *testing.T) {
+	for _, lines := range []string{`{"from":"client","close":1000}` + "\n" + `{"from":"server","close":1000}`, `{"from":"server","close":1000}` + "\n" + `{"from":"client","close":1000}`} {
+		r := serve(t, file(t, begin+lines), nil)
+		p := r.chat()
+		p.send(masked(0x88, "\x03\xe8"))
+		p.want("\x88\x02\x03\xe8")
+		p.wantFin()
+		_ = p.Close()
+		r.held()
+	}
+}
+
 func TestExpectedPong(t *testing.T) {
 	r := serve(t, file(t, begin+`{"from":"client","pong":"beat","match":"exact"}
 {"from":"server","text":"a"}

@@ -88,6 +88,7 @@ type player struct {
 	pongs    [][]byte        // payloads to answer with
 	answers  []cassette.Line // of reactions
 	early    []cassette.Line // what came for the next round of a loop
+	goodbye  bool            // the other side has sent a Close frame
 	parted   bool            // the other side has ended, or said Close when nobody expected it
 	closing  bool            // a Close frame was sent
 	ended    bool            // this side is over
@@ -283,6 +284,7 @@ func (p *player) takeMessage(l cassette.Line) {
 		p.early = append(p.early, l) // this side is not done with the round
 		return
 	}
+	p.goodbye = p.goodbye || l.Kind == cassette.Close
 	reaction, miss, near := p.await.take(l)
 	switch {
 	case reaction != nil:

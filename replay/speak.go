@@ -118,7 +118,10 @@ func (p *player) ready(s *step) bool {
 // last step nobody to answer. p.mu is held.
 func (p *player) idle(s *step) bool {
 	if s == nil {
-		return p.parted || p.ended || p.side == inspect.ToServer && p.await.over()
+		// The server ends a connection first (RFC 6455 section 7.1.1), also where
+		// nobody wrote down that it did.
+		closed := p.open && p.closing && p.goodbye
+		return p.parted || p.ended || p.await.over() && (p.side == inspect.ToServer || closed)
 	}
 	return p.parted && !p.ready(s) && (p.side == inspect.ToServer || p.loop)
 }

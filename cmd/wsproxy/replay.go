@@ -367,6 +367,9 @@ func (r *replaying) keep() error {
 		return failf("", "what passed cannot be made into %s: %v", r.path, cause(err))
 	case c == nil:
 		return nil
+	case r.child != 0:
+		r.say("wsproxy: the command failed, so %s is as it was", r.path)
+		return nil
 	case len(c.Sessions()) == 0:
 		r.say("wsproxy: no session was recorded, so %s is as it was", r.path)
 		return nil
