@@ -10,7 +10,9 @@ import (
 // beating is a session with a heartbeat every pause, and something in between.
 func beating(pause, answer2 string) string {
 	const ping, pong = `{"from":"client","json":{"op":"ping"}}`, `{"from":"server","json":{"op":"pong"}}`
-	after := func(s string) string { return strings.Replace(s, `"from":"client",`, `"from":"client","after":"`+pause+`",`, 1) }
+	after := func(s string) string {
+		return strings.Replace(s, `"from":"client",`, `"from":"client","after":"`+pause+`",`, 1)
+	}
 	return strings.Join([]string{`{"cassette":1}`, `{"session":1,"open":{"path":"/"},"accept":{"status":101}}`,
 		`{"from":"client","text":"hello"}`, after(ping), pong, `{"from":"server","text":"news"}`, after(ping), answer2, after(ping), pong, `{"from":"client","text":"bye"}`, ""}, "\n")
 }

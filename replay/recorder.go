@@ -99,6 +99,9 @@ func (r *Recorder) Close() (c *cassette.Cassette, changes []cassette.Change, err
 		return nil, nil, err
 	}
 	err = errors.Join(err, r.writer.Close())
+	if why := r.writer.Status().Stopped; why != "" && err == nil {
+		err = errors.New("recording stopped: " + why) // half a session is no cassette
+	}
 	r.writer = nil
 	defer func() { err = errors.Join(err, r.discard()) }()
 	if err != nil {

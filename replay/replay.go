@@ -1,7 +1,10 @@
-// Package replay serves what was recorded: a recording or cassette becomes the
-// server of a test. [Load] reads a recording, [Replayer] serves it to clients that
-// need not know, and [Result] says of each session whether its client did what
-// was recorded.
+// Package replay plays what was recorded: a recording or cassette becomes the
+// server of a test, or its clients.
+//
+// In a Go test [Server] and [Client] are all that is needed, and [Record] makes the
+// cassette. Below them [Load] reads a recording, [Replayer] serves it to clients that
+// need not know, [Drive] plays its clients against a real server, and [Result] says
+// of each session whether the other side did what was recorded.
 package replay
 
 import (
