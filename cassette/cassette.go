@@ -5,6 +5,7 @@ package cassette
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -210,6 +211,36 @@ func (c *Cassette) Exchanges() []*Exchange {
 		}
 	}
 	return all
+}
+
+// ReactionNames are the variables that stand in reactions alone: they stand for
+// something else each time.
+func (s *Session) ReactionNames() []string {
+	inside, outside := map[string]bool{}, map[string]bool{}
+	note := func(l *Line, where map[string]bool) {
+		for _, n := range l.variables() {
+			where[n] = true
+		}
+		if l.Match == Regex {
+			for _, n := range regexNames(string(l.Data)) {
+				where[n] = true
+			}
+		}
+	}
+	for i := range s.Lines {
+		l := &s.Lines[i]
+		if l.Kind != When {
+			note(l, outside)
+			continue
+		}
+		note(&l.Reaction.When, inside)
+		for j := range l.Reaction.Send {
+			note(&l.Reaction.Send[j], inside)
+		}
+	}
+	note(&Line{Kind: Open, Upgrade: s.Upgrade}, outside)
+	maps.DeleteFunc(inside, func(n string, _ bool) bool { return outside[n] })
+	return slices.Sorted(maps.Keys(inside))
 }
 
 // Ends says that the session was recorded to its end: one side ended it.

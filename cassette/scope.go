@@ -335,6 +335,13 @@ func newUUID() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
+// Forget takes values from variables, which may stand for others then.
+func (s *Scope) Forget(names []string) {
+	for _, n := range names {
+		delete(s.values, n)
+	}
+}
+
 // Values are what the variables stand for by now, as JSON.
 func (s *Scope) Values() map[string][]byte {
 	all := map[string][]byte{}

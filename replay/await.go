@@ -13,6 +13,7 @@ type awaiting struct {
 	scope     *cassette.Scope
 	want      []*cassette.Line
 	reactions []*cassette.Reaction
+	anew      []string // the variables that stand in reactions alone
 
 	done  []bool
 	pos   int // the first that may still come
@@ -114,6 +115,7 @@ func (a *awaiting) take(l cassette.Line) (r *cassette.Reaction, miss *Mismatch, 
 			nearest, least = i, diff
 		}
 	}
+	a.scope.Forget(a.anew)
 	for _, r := range a.reactions {
 		if a.scope.Match(r.When, l) == nil {
 			return r, nil, -1

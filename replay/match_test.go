@@ -168,6 +168,24 @@ func TestReactions(t *testing.T) {
 	r.held()
 }
 
+// A variable of a reaction stands for something else each time; one that is said
+// elsewhere too does not.
+func TestReactionsWithVariables(t *testing.T) {
+	r := serve(t, file(t, begin+`{"from":"client","text":"I am ${me}"}
+{"when":{"json":{"ping":"${n}","from":"${me}"}},"send":[{"json":{"pong":"${n}"}}]}
+{"from":"server","text":"hello ${me}"}
+{"from":"client","text":"bye"}
+`), nil)
+	p := r.chat()
+	p.say("I am 7").hears("hello 7")
+	for _, n := range []string{"1", `"two"`, "3"} {
+		p.say(`{"ping":` + n + `,"from":"7"}`).hears(`{"pong":` + n + `}`)
+	}
+	p.say(`{"ping":4,"from":"8"}`).wantMismatch()
+	_ = p.Close()
+	r.result()
+}
+
 func TestOnMiss(t *testing.T) {
 	lines := begin + `{"from":"client","text":"a"}
 {"from":"server","text":"A"}

@@ -118,6 +118,9 @@ func newSide(side inspect.Dir, s *cassette.Session, deflate *inspect.Deflate, sc
 	p.changed.L = &p.mu
 	p.await.side, p.await.scope = side.Other(), scope
 	(&script{player: p}).read(s.Lines)
+	if len(p.await.reactions) > 0 {
+		p.await.anew = s.ReactionNames()
+	}
 	p.await.start()
 	return p
 }
@@ -289,7 +292,9 @@ func (p *player) takeMessage(l cassette.Line) {
 	switch {
 	case reaction != nil:
 		if len(p.answers)+len(reaction.Send) <= answerLimit {
-			p.answers = append(p.answers, reaction.Send...)
+			for _, l := range reaction.Send {
+				p.answers = append(p.answers, p.await.scope.Fill(l))
+			}
 		}
 	case miss == nil:
 	case l.Kind == cassette.Close && (p.loop || p.await.over() && !p.abrupt):

@@ -148,7 +148,7 @@ func (p *player) aside(done bool) [][]byte {
 
 // react takes the next answer of a reaction; p.mu is held.
 func (p *player) react() [][]byte {
-	l := p.await.scope.Fill(p.answers[0])
+	l := p.answers[0]
 	p.answers = p.answers[1:]
 	frames, err := p.encoder.frames(&l)
 	if err != nil {
