@@ -13,8 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/wsproxy/wsproxy/inspect"
-	"golang.org/x/tools/txtar"
 )
 
 // parsed reads a file that must be right.
