@@ -127,7 +127,7 @@ func (f *replayFlags) check(command []string) (headers []inspect.HeaderField, fa
 	if f.to != "" && len(command) > 0 {
 		return nil, nil, usagef("a COMMAND is run with a server: leave --to out", "--to plays the clients itself and runs no COMMAND")
 	}
-	if f.vcr == "" {
+	if f.vcr == "" && f.fallback != "" { // without a server there is nothing to record
 		f.vcr = os.Getenv("WSPROXY_VCR")
 	}
 	if f.vcr == "" || f.to != "" {
