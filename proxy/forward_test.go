@@ -441,7 +441,7 @@ func TestAdmits(t *testing.T) {
 		"10.1.2.3:5": true, "[::ffff:10.1.2.3]:5": true, "[fe80::1%eth0]:5": true, "127.0.0.1:5": true, "[::1]:5": true,
 		"11.0.0.1:5": false, "[fe00::1]:5": false,
 	} {
-		if got := f.admits(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))); got != want {
+		if got := f.Admits(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))); got != want {
 			t.Errorf("%s is let in: %v", addr, got)
 		}
 	}

@@ -23,6 +23,7 @@ const replayLimit = 64 << 20
 type replayFlags struct {
 	listen    []string
 	allowHost []string
+	allow     []string
 	once      bool
 	quiet     bool
 }
@@ -51,6 +52,7 @@ exit code is 1.`,
 	s := cmd.Flags()
 	s.StringArrayVar(&f.listen, "listen", nil, "`host:port` to listen on, repeatable; port 0 takes a free one (default: port 8080 or the next free one, on 127.0.0.1 and ::1)")
 	s.StringArrayVar(&f.allowHost, "allow-host", nil, "accept requests for this `host` too, repeatable")
+	s.StringArrayVar(&f.allow, "allow", nil, "let clients of this `address` or network come too, repeatable (192.168.1.0/24)")
 	s.BoolVar(&f.once, "once", false, "end after one session: exit code 0 if it was as recorded, 1 if not")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "print nothing but errors")
 	return cmd
@@ -64,6 +66,9 @@ func runReplay(cmd *cobra.Command, f replayFlags, path string) error {
 	}
 	listeners, err := listenOn(f.listen)
 	if err != nil {
+		return err
+	}
+	if listeners, err = guarded(listeners, f.allow, r.say); err != nil {
 		return err
 	}
 	r.server = replay.NewServer(c, replay.Options{
