@@ -27,7 +27,7 @@ var (
 		"keep":           {"256MiB", "1GiB", "4GiB"},
 	}
 	// flagsOfFiles are those that a shell completes with the names of files.
-	flagsOfFiles = []string{"output", "keylog", "client-cert", "keys"}
+	flagsOfFiles = []string{"out", "keylog", "client-cert", "keys"}
 )
 
 // helpful makes help texts fit a terminal, and tells the shell how to complete what
