@@ -173,7 +173,7 @@ func (b *bridge) unframe(d inspect.Dir, data []byte) {
 	}
 	payload, broken := b.in.take(data, b)
 	if len(payload) > 0 {
-		b.tap(inspect.ServerLeg, d, now, payload, marks{})
+		b.tap(inspect.ServerLeg, d, now, payload, marks{raw: true})
 		if _, err := b.upstream.Write(payload); err != nil && !b.isOver() {
 			b.streamReset(d.Other(), writeText(err))
 		}
@@ -196,7 +196,7 @@ func (b *bridge) toFrames() {
 		data, err := in.next()
 		if len(data) > 0 {
 			now := time.Now()
-			b.tap(inspect.ServerLeg, d, now, data, marks{})
+			b.tap(inspect.ServerLeg, d, now, data, marks{raw: true})
 			if !b.sent.Load() {
 				b.frame(now, d, in, data)
 			}
