@@ -220,7 +220,7 @@ func (c *Conn) story(x *Closed) string {
 		}
 		switch o := d.Other(); {
 		case !x.SawClose[o]:
-			fmt.Fprintf(&b, ", not answered by %s", sender(o))
+			fmt.Fprintf(&b, ", not answered by %s", c.closer(o))
 		case x.Code[o] != x.Code[d]:
 			fmt.Fprintf(&b, ", answered %d by %s", x.Code[o], c.closer(o))
 		default:
@@ -241,9 +241,11 @@ func (c *Conn) story(x *Closed) string {
 	return b.String()
 }
 
-// closer is who wrote the Close of a direction.
+// closer is who wrote the Close of a direction, or should have. A bridge is an end of
+// the WebSocket itself.
 func (c *Conn) closer(d Dir) string {
-	if c.ways[d].ours {
+	bridged := c.info.Mode == ModeToTCP && d == ToClient || c.info.Mode == ModeFromTCP && d == ToServer
+	if c.ways[d].ours || bridged {
 		return "wsproxy"
 	}
 	return sender(d)

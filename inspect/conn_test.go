@@ -221,6 +221,22 @@ func TestConnEndings(t *testing.T) {
 	}
 }
 
+// A bridge is an end of the WebSocket: its Close is wsproxy's.
+func TestConnBridgeCloses(t *testing.T) {
+	for mode, want := range map[string]string{
+		ModeToTCP:   `1003 by wsproxy "no", answered by client; then client FIN`,
+		ModeFromTCP: `1003 by server "no", answered by wsproxy; then `,
+	} {
+		s := newScript(Limits{}).open()
+		s.c.info.Mode = mode
+		s.send(ToClient, "\x88\x04\x03\xebno").send(ToServer, "\x88\x84\x00\x00\x00\x00\x03\xebno")
+		s.end(ClientLeg, ToServer, Fin).end(ClientLeg, ToClient, Fin)
+		if got := s.lines[len(s.lines)-1]; !strings.Contains(got, want) {
+			t.Errorf("%s: %s", mode, got)
+		}
+	}
+}
+
 func TestConnImportedSessionHasOneLeg(t *testing.T) {
 	s := newScript(Limits{}).open().end(ClientLeg, ToClient, Fin).end(ClientLeg, ToServer, Fin)
 	if got := s.lines[1]; !strings.HasPrefix(got, "closed [1006 server fin] 1006, no Close frame; then server FIN, client FIN;") {
