@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -102,17 +103,32 @@ func (c *Conn) who(e Ended) string {
 // origins are the ends that somebody began, in order, without the mirrored ones.
 func (c *Conn) origins() []Ended {
 	var all []Ended
-	for _, e := range c.order {
-		who := c.who(e)
-		if who == "" {
-			continue
-		}
+	for _, e := range c.begun() {
 		if (e.How == Self || e.How == Cut) && len(all) > 0 && all[len(all)-1].How == e.How {
 			continue
 		}
 		all = append(all, e)
 		if e.How == Rst {
 			break // what follows a reset is its echo
+		}
+	}
+	return all
+}
+
+// begun are the ends that are not wsproxy passing on another. A close_notify is told
+// when it is known whether a FIN follows, perhaps behind what the other side made of
+// its mirror: it counts where that was told.
+func (c *Conn) begun() []Ended {
+	var all []Ended
+	for _, e := range c.order {
+		if c.who(e) == "" {
+			e = c.ends[e.Leg^1][e.Dir]
+			if c.info.Bridged() || e.How != Fin && e.How != CloseNotify {
+				continue
+			}
+		}
+		if !slices.Contains(all, e) {
+			all = append(all, e)
 		}
 	}
 	return all
@@ -204,7 +220,7 @@ func (c *Conn) story(x *Closed) string {
 		}
 		switch o := d.Other(); {
 		case !x.SawClose[o]:
-			fmt.Fprintf(&b, ", not answered by %s", sender(o))
+			fmt.Fprintf(&b, ", not answered by %s", c.closer(o))
 		case x.Code[o] != x.Code[d]:
 			fmt.Fprintf(&b, ", answered %d by %s", x.Code[o], c.closer(o))
 		default:
@@ -225,9 +241,11 @@ func (c *Conn) story(x *Closed) string {
 	return b.String()
 }
 
-// closer is who wrote the Close of a direction.
+// closer is who wrote the Close of a direction, or should have. A bridge is an end of
+// the WebSocket itself.
 func (c *Conn) closer(d Dir) string {
-	if c.ways[d].ours {
+	bridged := c.info.Mode == ModeToTCP && d == ToClient || c.info.Mode == ModeFromTCP && d == ToServer
+	if c.ways[d].ours || bridged {
 		return "wsproxy"
 	}
 	return sender(d)

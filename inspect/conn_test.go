@@ -184,6 +184,15 @@ func TestConnEndings(t *testing.T) {
 		{"client fin", func(s *script) {
 			s.end(ClientLeg, ToServer, Fin).end(ServerLeg, ToServer, Fin).end(ServerLeg, ToClient, Fin).end(ClientLeg, ToClient, Fin)
 		}, "closed [1006 client fin] 1006, no Close frame; then client FIN, server FIN; 0 messages up, 0 down, 4 ms"},
+		{"server close_notify, its FIN told behind the client's", func(s *script) {
+			s.end(ClientLeg, ToClient, Fin).end(ClientLeg, ToServer, Fin).end(ServerLeg, ToServer, Fin).end(ServerLeg, ToClient, Fin)
+		}, "closed [1006 server fin] 1006, no Close frame; then server FIN, client FIN; 0 messages up, 0 down, 4 ms"},
+		{"server close_notify and no FIN", func(s *script) {
+			s.end(ClientLeg, ToClient, Fin).end(ClientLeg, ToServer, Fin).end(ServerLeg, ToServer, Fin).end(ServerLeg, ToClient, CloseNotify)
+		}, "closed [1006 server close_notify] 1006, no Close frame; then server close_notify, client FIN; 0 messages up, 0 down, 4 ms"},
+		{"client close_notify, its FIN told behind the server's", func(s *script) {
+			s.end(ServerLeg, ToServer, Fin).end(ServerLeg, ToClient, Fin).end(ClientLeg, ToServer, Fin).end(ClientLeg, ToClient, Fin)
+		}, "closed [1006 client fin] 1006, no Close frame; then client FIN, server FIN; 0 messages up, 0 down, 4 ms"},
 		{"client fin, then reset", func(s *script) {
 			s.end(ClientLeg, ToServer, Fin).end(ServerLeg, ToServer, Fin).end(ClientLeg, ToServer, Rst).end(ServerLeg, ToServer, Rst)
 		}, "closed [1006 client fin] 1006, no Close frame; then client FIN, client RST; 0 messages up, 0 down, 4 ms"},
@@ -209,6 +218,22 @@ func TestConnEndings(t *testing.T) {
 				t.Error("the connection is not over")
 			}
 		})
+	}
+}
+
+// A bridge is an end of the WebSocket: its Close is wsproxy's.
+func TestConnBridgeCloses(t *testing.T) {
+	for mode, want := range map[string]string{
+		ModeToTCP:   `1003 by wsproxy "no", answered by client; then client FIN`,
+		ModeFromTCP: `1003 by server "no", answered by wsproxy; then `,
+	} {
+		s := newScript(Limits{}).open()
+		s.c.info.Mode = mode
+		s.send(ToClient, "\x88\x04\x03\xebno").send(ToServer, "\x88\x84\x00\x00\x00\x00\x03\xebno")
+		s.end(ClientLeg, ToServer, Fin).end(ClientLeg, ToClient, Fin)
+		if got := s.lines[len(s.lines)-1]; !strings.Contains(got, want) {
+			t.Errorf("%s: %s", mode, got)
+		}
 	}
 }
 

@@ -177,6 +177,9 @@ type Chunk struct {
 	// Whole says that a frame ends with the last byte of Data, or of what came
 	// before where Data is empty; false where nobody looked.
 	Whole bool
+	// Stream says that no frames are in Data: what is left out of it makes nothing
+	// else unreadable, and a recording resumes anywhere.
+	Stream bool
 }
 
 // Ended says that one direction of one leg has ended.

@@ -21,8 +21,8 @@ type Access struct {
 	Auth  string         // user:password that each must know; empty: none
 }
 
-// admits says that a client may come.
-func (a *Access) admits(client net.Addr) bool {
+// Admits says that a client may come, from where it is.
+func (a *Access) Admits(client net.Addr) bool {
 	if len(a.Allow) == 0 || client.Network() == "unix" { // whoever may open the socket's file
 		return true
 	}
@@ -38,7 +38,7 @@ func (a *Access) admits(client net.Addr) bool {
 // once for each address.
 func (s *Server) admitted(nc net.Conn) bool {
 	at := nc.RemoteAddr()
-	if s.config.admits(at) {
+	if s.config.Admits(at) {
 		return true
 	}
 	_ = nc.Close() // nothing was said

@@ -35,6 +35,9 @@ type bridge struct {
 	// Owned by fromFrames.
 	in unframing
 
+	// Owned by toFrames.
+	header [maxHeader]byte // of the frame that is being made
+
 	keying  sync.Mutex // of key
 	writing sync.Mutex // of frames
 	pending struct {
@@ -170,7 +173,7 @@ func (b *bridge) unframe(d inspect.Dir, data []byte) {
 	}
 	payload, broken := b.in.take(data, b)
 	if len(payload) > 0 {
-		b.tap(inspect.ServerLeg, d, now, payload, marks{})
+		b.tap(inspect.ServerLeg, d, now, payload, marks{raw: true})
 		if _, err := b.upstream.Write(payload); err != nil && !b.isOver() {
 			b.streamReset(d.Other(), writeText(err))
 		}
@@ -187,14 +190,15 @@ func (b *bridge) unframe(d inspect.Dir, data []byte) {
 func (b *bridge) toFrames() {
 	d := b.way().Other()
 	in := newIntake(b.upstream)
+	in.room = maxHeader
 	defer in.release()
 	for !b.isOver() {
 		data, err := in.next()
 		if len(data) > 0 {
 			now := time.Now()
-			b.tap(inspect.ServerLeg, d, now, data, marks{})
+			b.tap(inspect.ServerLeg, d, now, data, marks{raw: true})
 			if !b.sent.Load() {
-				b.frame(now, d, data)
+				b.frame(now, d, in, data)
 			}
 		}
 		if err != nil {
@@ -204,24 +208,26 @@ func (b *bridge) toFrames() {
 	}
 }
 
-// frameBuffers hold a frame with the largest payload that is read at once, in
-// base64.
-var frameBuffers = sync.Pool{New: func() any { return new([14 + (largeBuffer+2)/3*4]byte) }}
+// maxHeader is how long a frame's header can be (RFC 6455 section 5.2).
+const maxHeader = 14
 
-// frame writes bytes as one message.
-func (b *bridge) frame(now time.Time, d inspect.Dir, data []byte) {
-	buf := frameBuffers.Get().(*[14 + (largeBuffer+2)/3*4]byte)
-	defer frameBuffers.Put(buf)
+// base64Buffers hold a frame with the largest payload that is read at once.
+var base64Buffers = sync.Pool{New: func() any { return new([maxHeader + (largeBuffer+2)/3*4]byte) }}
+
+// frame writes bytes that were just taken in as one message. They are changed.
+func (b *bridge) frame(now time.Time, d inspect.Dir, in *intake, data []byte) {
 	f := inspect.Fields{Fin: true, Opcode: inspect.OpBinary, Masked: b.outward, Length: uint64(len(data))}
 	if b.base64 {
 		f.Opcode, f.Length = inspect.OpText, uint64(base64.StdEncoding.EncodedLen(len(data)))
 	}
-	out := b.head(buf[:0], &f)
+	out := b.head(b.header[:0], &f)
 	at := len(out)
 	if b.base64 {
-		out = base64.StdEncoding.AppendEncode(out, data)
+		buf := base64Buffers.Get().(*[maxHeader + (largeBuffer+2)/3*4]byte)
+		defer base64Buffers.Put(buf)
+		out = base64.StdEncoding.AppendEncode(append(buf[:0], out...), data)
 	} else {
-		out = append(out, data...)
+		out = in.behind(out, data)
 	}
 	if f.Masked {
 		inspect.Mask(f.Key, 0, out[at:])

@@ -292,7 +292,7 @@ func (c *conn) tap(l inspect.Leg, d inspect.Dir, t time.Time, data []byte, at ma
 	if c.config.Tap == nil || len(data) == 0 || c.silent {
 		return
 	}
-	c.config.Tap.Chunk(inspect.Chunk{Conn: c.id, Leg: l, Dir: d, Time: t, Off: off, Data: data, Boundary: at.first, Whole: at.whole})
+	c.config.Tap.Chunk(inspect.Chunk{Conn: c.id, Leg: l, Dir: d, Time: t, Off: off, Data: data, Boundary: at.first, Whole: at.whole, Stream: at.raw})
 }
 
 // passOver counts bytes of the server leg that are not told.
@@ -342,6 +342,7 @@ func (c *conn) endRest() {
 type marks struct {
 	first int  // where the first one begins, counted from 1; 0: none does, or nobody looked
 	whole bool // one ends with the last byte
+	raw   bool // there are none: the bytes are a stream's
 }
 
 // frames scans a session's bytes.

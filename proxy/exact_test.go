@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,86 @@ func TestFramesCutAnywhere(t *testing.T) {
 		}
 		_ = client.Close()
 		_ = server.Close()
+	}
+}
+
+// exact sends every frame both ways, the short ones cut at every byte, and answers
+// what each side has sent.
+func (r *rig) exact(client, server net.Conn) string {
+	r.t.Helper()
+	all := ""
+	for name, f := range wireFrames {
+		if name == "2^63-1 claimed" {
+			continue // nothing follows it
+		}
+		step := 1
+		if len(f) > 600 {
+			step = len(f)/2 + 1
+		}
+		for cut := step; cut < len(f); cut += step {
+			all += f
+			for _, way := range []struct{ from, to net.Conn }{{client, server}, {server, client}} {
+				r.send(way.from, f[:cut])
+				r.expect(way.to, f[:cut])
+				r.send(way.from, f[cut:])
+				r.expect(way.to, f[cut:])
+			}
+		}
+	}
+	return all
+}
+
+// The ways that have no test of all frames of their own: several targets, each by a
+// request of its own, and another proxy in front of the server.
+func TestFramesByRoute(t *testing.T) {
+	for _, path := range []string{"/a", "/elsewhere"} {
+		b := newBranchRig(t, nil)
+		client := b.dial()
+		head := strings.Replace(upgradeHead, "/chat", path, 1)
+		b.send(client, head)
+		accept := map[string]func() *net.TCPConn{"/a": b.accept, "/elsewhere": b.acceptOther}[path]
+		server := accept()
+		b.expect(server, head)
+		b.send(server, switchHead)
+		b.expect(client, switchHead)
+		all := b.exact(client, server)
+		b.toldAll(head, switchHead, all)
+		reset(server)
+		b.expectEnd(client, true)
+	}
+}
+
+func TestFramesByAnotherProxy(t *testing.T) {
+	for _, scheme := range []string{"http", "socks5"} {
+		other := newForwardRig(t, nil)
+		upstream := func(*url.URL) (*url.URL, error) { return &url.URL{Scheme: scheme, Host: other.addr}, nil }
+		r := newRig(t, func(c *Config) { c.Upstream = upstream })
+		client, server := r.open()
+		all := r.exact(client, server)
+		r.toldAll(upgradeHead, switchHead, all)
+		other.toldAll(r.sent(upgradeHead), switchHead, all)
+		reset(client)
+		r.expectEnd(server, true)
+		for _, w := range ways {
+			r := newForwardRig(t, func(c *Config) { c.Upstream = upstream })
+			client, server := r.openBy(w)
+			r.toldAll(w.ask(r, upgradeHead), switchHead, r.exact(client, server))
+			reset(server)
+			r.expectEnd(client, true)
+		}
+	}
+}
+
+// toldAll checks that the tap has heard what client and server said: heads, and then
+// the same both ways.
+func (r *rig) toldAll(up, down, all string) {
+	r.t.Helper()
+	r.heard.mu.Lock()
+	defer r.heard.mu.Unlock()
+	for d, head := range []string{up, down} {
+		if got := string(r.heard.bytes[inspect.ClientLeg][d]); got != head+all {
+			r.t.Errorf("direction %d: %d bytes were told, not %d", d, len(got), len(head+all))
+		}
 	}
 }
 

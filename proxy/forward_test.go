@@ -289,6 +289,33 @@ func TestForwardRefusedThenElsewhere(t *testing.T) {
 	})
 }
 
+// A request that a client sent behind an upgrade that is refused is told once: where
+// it goes.
+func TestForwardHeldForElsewhere(t *testing.T) {
+	r := newForwardRig(t, nil)
+	client := r.dial()
+	first := ways[0].ask(r, upgradeHead)
+	second := strings.Replace(first, "ws://127.0.0.1", "ws://localhost", 1)
+	r.send(client, first+second)
+	server := r.accept()
+	r.expect(server, upgradeHead)
+	refusal := "HTTP/1.1 401 Who\r\nContent-Length: 4\r\n\r\nnope"
+	r.send(server, refusal)
+	r.expect(client, refusal)
+	r.expectEnd(server, false)
+	other := r.accept()
+	r.expect(other, upgradeHead)
+	r.send(other, switchHead)
+	r.expect(client, switchHead)
+	_ = client.Close()
+	r.expectEnd(other, false)
+	_ = other.Close()
+	r.server.relays.Wait()
+	if got := string(r.heard.bytes[inspect.ClientLeg][inspect.ToServer]); got != first+second {
+		t.Errorf("told of %q", got)
+	}
+}
+
 // An upgrade behind ordinary requests on one connection is as good as a first.
 // Those in absolute-form are goproxy's; they may each go elsewhere.
 func TestForwardUpgradeAfterTenRequests(t *testing.T) {
@@ -414,7 +441,7 @@ func TestAdmits(t *testing.T) {
 		"10.1.2.3:5": true, "[::ffff:10.1.2.3]:5": true, "[fe80::1%eth0]:5": true, "127.0.0.1:5": true, "[::1]:5": true,
 		"11.0.0.1:5": false, "[fe00::1]:5": false,
 	} {
-		if got := f.admits(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))); got != want {
+		if got := f.Admits(net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))); got != want {
 			t.Errorf("%s is let in: %v", addr, got)
 		}
 	}

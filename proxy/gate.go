@@ -60,7 +60,7 @@ type Kill struct {
 
 // ErrNoSession says that a session is over, or no relayed one: bridges and what
 // nobody looks into are not.
-var ErrNoSession = errors.New("there is no session that could be held or ended: it is over, or one of a bridge")
+var ErrNoSession = errors.New("this session cannot be held or ended: it is over, or passes a bridge, which is an end of it itself")
 
 // payloadLimit is the most that is kept of a frame whose payload a Filter wants.
 const payloadLimit = 16 << 20

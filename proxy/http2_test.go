@@ -1023,11 +1023,7 @@ func TestHTTP2InTunnel(t *testing.T) {
 			if _, is := server.(*h2.Stream); is != c.want.server {
 				t.Errorf("the server got a %T", server)
 			}
-			f := wireFrames["masked"]
-			r.send(client, f)
-			r.expect(server, f)
-			r.send(server, f)
-			r.expect(client, f)
+			r.exact(client, server)
 			r.told.look(func() {
 				if info := r.told.opened[0]; info.Via != "CONNECT "+r.upstream.Addr().String() || (info.HTTP2 != nil) != c.want.client {
 					t.Errorf("%+v", info)

@@ -30,6 +30,7 @@ type intake struct {
 	st   *h2.Stream      // what conn is, if it is one
 	take func(fd uintptr) bool
 
+	room  int // left free before what is read, for a head
 	large bool
 	buf   []byte // from a pool; nil: none is held
 	n     int
@@ -52,27 +53,40 @@ func (in *intake) next() ([]byte, error) {
 		in.sock.ahead = nil
 		return ahead, nil
 	}
-	in.large = in.n == len(in.buf) && in.n > 0 || in.large && in.n > smallBuffer/2
+	in.large = in.n == len(in.buf)-in.room && in.n > 0 || in.large && in.n > smallBuffer/2
 	in.n, in.err = 0, nil
 	if in.st != nil {
 		in.release()
 		in.st.Wait()
 		in.hold()
-		in.n, in.err = in.st.Read(in.buf)
-		return in.buf[:in.n], in.err
+		in.n, in.err = in.st.Read(in.buf[in.room:])
+		return in.read(), in.err
 	}
 	if in.raw == nil {
 		if in.buf == nil {
 			in.buf = make([]byte, tlsBuffer)
 		}
-		in.n, in.err = in.sock.Read(in.buf)
-		return in.buf[:in.n], in.err
+		in.n, in.err = in.sock.Read(in.buf[in.room:])
+		return in.read(), in.err
 	}
 	in.release()
 	if err := in.raw.Read(in.take); err != nil {
 		return nil, err
 	}
-	return in.buf[:in.n], in.err
+	return in.read(), in.err
+}
+
+func (in *intake) read() []byte { return in.buf[in.room : in.room+in.n] }
+
+// behind answers what next has answered, with a head in front of it: in place if there
+// is room.
+func (in *intake) behind(head, data []byte) []byte {
+	if len(in.buf) == 0 || len(head) > in.room || len(data) != in.n || &data[0] != &in.buf[in.room] {
+		return append(head, data...) // it was read ahead
+	}
+	at := in.room - len(head)
+	copy(in.buf[at:], head)
+	return in.buf[at : in.room+in.n]
 }
 
 // hold takes a buffer of the size that is wanted now.

@@ -22,7 +22,7 @@ func rawConn(c syscall.Conn) syscall.RawConn {
 func (in *intake) readFD(fd uintptr) bool {
 	in.hold()
 	for {
-		n, err := unix.Read(int(fd), in.buf)
+		n, err := unix.Read(int(fd), in.buf[in.room:])
 		switch {
 		case err == unix.EINTR:
 			continue

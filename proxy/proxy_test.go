@@ -292,6 +292,66 @@ func TestHeldUntilRefused(t *testing.T) {
 	r.expect(client, switchHead+"\x81\x01a")
 }
 
+// What is held may hold another upgrade; what comes behind it waits for that one's
+// answer, however the client ends.
+func TestHeldBehindHeld(t *testing.T) {
+	r := newRig(t, nil)
+	second := strings.Replace(upgradeHead, "/chat", "/again", 1)
+	third := strings.Replace(upgradeHead, "/chat", "/third", 1)
+	refusal := "HTTP/1.1 403 Forbidden\r\nContent-Length: 4\r\n\r\nnope"
+	for _, late := range []bool{false, true} {
+		client := r.dial()
+		r.send(client, upgradeHead+second)
+		if !late {
+			r.send(client, third)
+			_ = client.CloseWrite()
+		}
+		server := r.accept()
+		r.expect(server, r.sent(upgradeHead))
+		r.send(server, refusal)
+		r.expect(client, refusal)
+		if late { // perhaps in the moment in which the second goes out
+			r.send(client, third)
+			_ = client.CloseWrite()
+		}
+		r.expect(server, r.sent(second))
+		silentNow(t, server)
+		r.send(server, refusal)
+		r.expect(client, refusal)
+		r.expect(server, r.sent(third))
+		r.send(server, switchHead)
+		r.expect(client, switchHead)
+		r.expectEnd(server, false)
+		_ = server.Close()
+		r.expectEnd(client, false)
+	}
+	r.server.relays.Wait()
+	if got, want := string(r.heard.bytes[inspect.ClientLeg][inspect.ToServer]), strings.Repeat(upgradeHead+second+third, 2); got != want {
+		t.Errorf("told of %q", got)
+	}
+}
+
+// An upgrade's own body is not behind it.
+func TestUpgradeWithABody(t *testing.T) {
+	r := newRig(t, nil)
+	client := r.dial()
+	head := "POST /x HTTP/1.1\r\nhOST: 127.0.0.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\nContent-Length: 4\r\n\r\n"
+	r.send(client, head)
+	server := r.accept()
+	r.expect(server, r.sent(head))
+	r.send(client, "bo")
+	r.expect(server, "bo")
+	r.send(client, "dy"+upgradeHead)
+	r.expect(server, "dy")
+	silentNow(t, server)
+	answer := "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	r.send(server, answer)
+	r.expect(client, answer)
+	r.expect(server, r.sent(upgradeHead))
+	r.send(server, switchHead)
+	r.expect(client, switchHead)
+}
+
 func TestUpgradeAfterTenRequests(t *testing.T) {
 	r := newRig(t, nil)
 	client := r.dial()

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -148,12 +149,18 @@ func certificateWords(err error, now time.Time) string {
 		return innermost(err)
 	case errors.As(err, &unknown) && unknown.Cert != nil && weak(unknown.Cert.SignatureAlgorithm):
 		return fmt.Sprintf("its signature, %s, is too weak to be trusted", unknown.Cert.SignatureAlgorithm)
-	case errors.As(err, &unknown) && unknown.Cert != nil && unknown.Cert.CheckSignatureFrom(unknown.Cert) == nil:
+	case errors.As(err, &unknown) && unknown.Cert != nil && signsItself(unknown.Cert):
 		return "it is self-signed"
 	case errors.As(err, &unknown) && unknown.Cert != nil:
 		return fmt.Sprintf("nobody here knows its issuer, %s", inspect.Visible([]byte(unknown.Cert.Issuer.String()), 200))
 	}
 	return innermost(err)
+}
+
+// signsItself says that a certificate's own key made its signature, whether or not it
+// may sign others.
+func signsItself(c *x509.Certificate) bool {
+	return bytes.Equal(c.RawIssuer, c.RawSubject) && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
 }
 
 // weak says that crypto/x509 takes no signature of a kind, and then calls its issuer

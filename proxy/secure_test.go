@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
 	"io"
 	"math/big"
@@ -434,6 +435,24 @@ func TestCertificateWords(t *testing.T) {
 		if got := certificateWords(err, now); err == nil || !strings.HasPrefix(got, want) {
 			t.Errorf("%q, want %q (%v)", got, want, err)
 		}
+	}
+}
+
+// A certificate that is for one server alone, and signed by its own key, is self-signed
+// too.
+func TestSelfSignedLeaf(t *testing.T) {
+	a := newAuthority(t)
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(4), Subject: pkix.Name{CommonName: "alone"}, NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter, DNSNames: []string{"alone"}}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, leaf, a.key.Public(), a.key)
+	if err == nil {
+		leaf, err = x509.ParseCertificate(der)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = leaf.Verify(x509.VerifyOptions{Roots: x509.NewCertPool()})
+	if got := certificateWords(err, time.Now()); err == nil || got != "it is self-signed" {
+		t.Errorf("%q (%v)", got, err)
 	}
 }
 

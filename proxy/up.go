@@ -84,17 +84,16 @@ func (c *conn) moveUp(now time.Time, data, held []byte) []byte {
 	if c.req.phase == inSession {
 		return c.feedUp(now, data, nil) // what was held has gone before
 	}
-	c.mu.Lock()
-	holding := c.holding
-	c.mu.Unlock()
-	if !holding {
+	if !c.waits() {
 		if held = c.unhold(held); c.handed != nil {
 			c.handed = append(c.handed, data...) // it comes behind what was handed over
 			return nil
 		}
-		return c.feedUp(now, data, held)
+		if !c.waits() { // what was held may hold an upgrade
+			return c.feedUp(now, data, held)
+		}
 	}
-	if !c.discreet() { // else when it is known what they are
+	if !c.tellsLate() {
 		c.tap(inspect.ClientLeg, inspect.ToServer, now, data, marks{})
 	}
 	held = append(held, data...)
@@ -104,6 +103,18 @@ func (c *conn) moveUp(now time.Time, data, held []byte) []byte {
 	}
 	return held
 }
+
+// waits says that the client's bytes wait for the answer to an upgrade. The
+// upgrade's own body does not.
+func (c *conn) waits() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.holding && c.req.phase != inBody
+}
+
+// tellsLate says that bytes that are held are told when it is known what they are:
+// they may hold a password for wsproxy, or a request for another connection.
+func (c *conn) tellsLate() bool { return c.discreet() || c.roams() }
 
 // awaitAnswer waits for the answer to an upgrade, or the connection's end.
 func (c *conn) awaitAnswer() {
@@ -139,7 +150,7 @@ func (c *conn) feedHeld(held []byte) []byte {
 		asks = c.asks(inspect.ToServer)
 		at = frames(&c.scan[inspect.ToServer], held)
 	}
-	if c.req.phase != inHead && c.discreet() {
+	if c.req.phase != inHead && c.tellsLate() {
 		c.tap(inspect.ClientLeg, inspect.ToServer, time.Now(), held, at)
 	}
 	if c.req.phase == inSession {
@@ -153,7 +164,7 @@ func (c *conn) feedHeld(held []byte) []byte {
 		c.writeUp(held)
 		return nil
 	}
-	return c.requests(time.Now(), held, c.discreet())
+	return c.requests(time.Now(), held, c.tellsLate())
 }
 
 // feedUp tells and passes on bytes that nothing holds back.
@@ -217,6 +228,9 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 			if done {
 				c.req.phase = inHead
 			}
+			if done && c.waits() {
+				return c.hold(data, tell)
+			}
 			continue
 		}
 		raw, rest, err := c.req.head.Next(data)
@@ -238,16 +252,18 @@ func (c *conn) requests(now time.Time, data []byte, told bool) (held []byte) {
 			return nil
 		}
 		if c.request(raw, func() { tellHead(piece) }) {
-			if len(data) > 0 {
-				if !c.discreet() {
-					tell(data)
-				}
-				held = append(held, data...)
-			}
-			return held
+			return c.hold(data, tell)
 		}
 	}
 	return nil
+}
+
+// hold answers what stands behind an upgrade.
+func (c *conn) hold(data []byte, tell func([]byte)) (held []byte) {
+	if len(data) > 0 && !c.tellsLate() {
+		tell(data)
+	}
+	return append(held, data...)
 }
 
 // stranger deals with a client that begins with what is no HTTP, if it does.
@@ -432,7 +448,7 @@ func (c *conn) clientEnded(err error, held []byte) {
 	}
 	how, text := c.client.ending(err)
 	c.tellPartial()
-	if how != inspect.Fin && c.discreet() {
+	if how != inspect.Fin && c.tellsLate() {
 		c.tapHead(time.Now(), held) // no answer will say what it was
 	}
 	if c.wary() {
@@ -441,9 +457,9 @@ func (c *conn) clientEnded(err error, held []byte) {
 	if c.inside && how == inspect.Fin {
 		c.answers(lingerTime) // a pipe cannot end one way only
 	}
-	if len(held) > 0 && how == inspect.Fin {
+	for len(held) > 0 && how == inspect.Fin {
 		c.awaitAnswer() // they come before the FIN
-		if c.unhold(held); c.isOver() {
+		if held = c.unhold(held); c.isOver() {
 			return
 		}
 	}

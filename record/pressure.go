@@ -30,6 +30,8 @@ func (w *Writer) squeeze(o op, data []byte) {
 	key := legDir{o.conn, o.leg, o.dir}
 	t, front := w.thin[key], int(o.boundary)-1
 	switch {
+	case o.stream:
+		w.sample(key, o, data)
 	case t != nil && !t.lost:
 		w.shorten(key, t, o, data)
 	case t == nil && front < 0 && !o.whole && o.off+int64(len(data)) <= headsWithin && w.queue.size()+len(data) <= 2*queueLimit:
@@ -49,6 +51,23 @@ func (w *Writer) squeeze(o op, data []byte) {
 		w.status.Dropped += int64(front)
 		w.shorten(key, w.begin(key), o.since(front), data[front:])
 	}
+}
+
+// sample queues the front of a chunk in which no frames are, under pressure; with the
+// queue full nothing. It needs no boundary to go on.
+func (w *Writer) sample(key legDir, o op, data []byte) {
+	keep := len(data)
+	if w.queue.pressed(keep) {
+		keep = min(keep, snapPayload)
+	}
+	if w.queue.full(keep) {
+		w.lose(key, data)
+		return
+	}
+	delete(w.thin, key)
+	o.gap = uint32(len(data) - keep)
+	w.status.Snapped += int64(o.gap)
+	w.add(o, data[:keep])
 }
 
 // since is the op of a chunk's bytes from n on, where a frame begins.

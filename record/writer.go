@@ -109,6 +109,7 @@ type op struct {
 	leg      inspect.Leg
 	dir      inspect.Dir
 	whole    bool
+	stream   bool // of no frames
 	boundary uint32
 	gap      uint32 // bytes behind these that are left out
 	conn     inspect.ConnID
@@ -319,7 +320,7 @@ func (w *Writer) End(e inspect.Ended) { w.put(op{kind: opEnd, other: &otherOp{en
 // disk: then a recording that was asked for waits, and a temporary one takes less.
 // Of a chunk with a Gap a packet is written that is not whole.
 func (w *Writer) Chunk(c inspect.Chunk) {
-	w.put(op{kind: opChunk, leg: c.Leg, dir: c.Dir, whole: c.Whole, boundary: uint32(c.Boundary), conn: c.Conn,
+	w.put(op{kind: opChunk, leg: c.Leg, dir: c.Dir, whole: c.Whole, stream: c.Stream, boundary: uint32(c.Boundary), conn: c.Conn,
 		time: c.Time.UnixNano(), off: c.Off, gap: uint32(c.Gap), size: len(c.Data)}, c.Data)
 }
 

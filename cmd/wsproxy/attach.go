@@ -18,9 +18,10 @@ func attachCmd() *cobra.Command {
 		Use:   "attach [WHICH]",
 		Short: "Show what a running wsproxy sees, read-only",
 		Long: `Show the traffic of a wsproxy that runs in another terminal, from its temporary
-recording: on the screen, as lines or as JSON. Nothing can be changed from here, and
-any number may look on. Where several run, WHICH is a part of the address or the
-target of one of them. A run with --record FILE is shown by wsproxy show --follow FILE.`,
+recording: on the screen, as lines or as JSON. Nothing can be changed from here,
+and any number may look on. Where several run, WHICH is a part of the address or
+the target of one of them. A run with --record FILE is shown by wsproxy show
+--follow FILE.`,
 		Example: `  wsproxy attach
   wsproxy attach 8080
   wsproxy attach --plain`,

@@ -29,13 +29,15 @@ func browserCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "browser [flags] [chromium|firefox] [URL] [-- ARGUMENT…]",
 		Short: "Open an installed browser whose traffic goes through wsproxy",
-		Long: `Open a page in a browser of its own: an installed Chromium (or Chrome, Edge, Brave)
-or Firefox with a profile that is thrown away at the end. All its traffic goes
-through wsproxy, that to this machine too; it trusts wsproxy's CA, and nothing else
-on the machine is changed. What browsers ask their makers for is switched off.
+		Long: `Open a page in a browser of its own: an installed Chromium (or Chrome, Edge,
+Brave) or Firefox with a profile that is thrown away at the end. All its traffic
+goes through wsproxy, that to this machine too; it trusts wsproxy's CA, and
+nothing else on the machine is changed. What browsers ask their makers for is
+switched off.
 
-Without a name it is the first browser that is found. Arguments behind -- are the
-browser's. wsproxy ends with the browser, or with the screen if that stays longer.`,
+Without a name it is the first browser that is found. Arguments behind -- are
+the browser's. wsproxy ends with the browser, or with the screen if that stays
+longer.`,
 		Example: `  wsproxy browser http://localhost:3000
   wsproxy browser firefox https://example.com/chat
   wsproxy browser --plain chromium http://localhost:3000 -- --headless`,
@@ -50,6 +52,7 @@ browser's. wsproxy ends with the browser, or with the screen if that stays longe
 	run.registerRun(cmd)
 	run.registerRequests(cmd)
 	forward.register(cmd)
+	cmd.ValidArgsFunction = words(browserWords)
 	cmd.Flags().StringVar(&f.program, "program", "", "the browser's own `FILE`, where it is not found or another is meant")
 	_ = cmd.MarkFlagFilename("program") // fails only for an unknown flag
 	return cmd

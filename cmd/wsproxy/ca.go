@@ -24,12 +24,13 @@ func caCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ca",
 		Short: "The certificate authority: where it is, and who trusts it",
-		Long: `To look into wss:// and https://, wsproxy shows clients certificates of an authority of
-its own, which is made at first need and lies in your configuration folder (or in
-$WSPROXY_CA_DIR). Nobody trusts it until you say so: for one shell with wsproxy ca
-env, for one command with wsproxy run, or for this machine with wsproxy ca install.
-Whoever has its key can pretend to be any server to those who trust it.`,
-		Example: `  curl --cacert "$(wsproxy ca path)" -x http://127.0.0.1:8080 https://example.com/
+		Long: `To look into wss:// and https://, wsproxy shows clients certificates of an
+authority of its own, which is made at first need and lies in your configuration
+folder (or in $WSPROXY_CA_DIR). Nobody trusts it until you say so: for one shell
+with wsproxy ca env, for one command with wsproxy run, or for this machine with
+wsproxy ca install. Whoever has its key can pretend to be any server to those
+who trust it.`,
+		Example: `  curl -x localhost:8080 --cacert "$(wsproxy ca path)" https://example.com/
   eval "$(wsproxy ca env)"
   wsproxy ca install --dry-run`,
 		Args: exactly(0, "no arguments; path, env, install and uninstall are commands of their own"),
@@ -106,8 +107,9 @@ func caEnvCmd() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use: "env", Short: "Print the variables that make programs trust the authority",
-		Long: `Print the variables that make curl, Node, Python, Go, Ruby, Java, git and others trust the
-authority beside what the system trusts, for programs that a shell starts from then on.`,
+		Long: `Print the variables that make curl, Node, Python, Go, Ruby, Java, git and others
+trust the authority beside what the system trusts, for programs that a shell
+starts from then on.`,
 		Example: `  eval "$(wsproxy ca env)"
   wsproxy ca env --shell fish | source`,
 		Args: exactly(0, "no arguments"),
@@ -286,8 +288,8 @@ func caStoreCmd(verb string) *cobra.Command {
 		Use:   verb,
 		Short: map[bool]string{true: "Have this machine trust the authority", false: "Take the authority out of this machine's stores"}[install],
 		Long: map[bool]string{
-			true: `Put the authority into the stores of the system, of Chromium and Firefox (NSS) and of
-Java, as far as they are found, and say what was done. The system's needs
+			true: `Put the authority into the stores of the system, of Chromium and Firefox (NSS)
+and of Java, as far as they are found, and say what was done. The system's needs
 administrator's rights, for which sudo may ask.`,
 			false: `Take the authority out of the stores again. Its files stay where they are.`}[install],
 		Args: exactly(0, "no arguments; --store names one"),

@@ -15,14 +15,14 @@ func configCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Check or write a configuration file",
-		Long: `wsproxy -c FILE takes listeners, their targets and flags from a TOML file. config
-check says what is wrong with one, or what would listen where; config example prints
-one with every key.`,
+		Long: `wsproxy -c FILE takes listeners, their targets and flags from a TOML file.
+config check says what is wrong with one, or what would listen where; config
+example prints one with every key.`,
 		Args: exactly(0, "check FILE, or example"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(&cobra.Command{
-		Use: "check FILE", Short: "Say what is wrong with a configuration file, or what would listen where",
+		Use: "check FILE", Short: "Say what is wrong with a file, or what would listen where",
 		Args: exactly(1, "a FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error { return checkConfig(cmd, args[0]) },
 	}, &cobra.Command{

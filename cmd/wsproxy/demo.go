@@ -34,12 +34,13 @@ func demoCmd() *cobra.Command {
 		Use:   "demo",
 		Short: "Show what wsproxy shows, with a server and clients of its own",
 		Long: `Start an echo server, a few clients, and wsproxy between them: text, binary,
-fragments, compression, ping and pong, a clean close, and what goes wrong: a reset,
-a refused upgrade, breaches of the protocol. Nothing but this machine is needed.
-With --plain, --json or a pipe the demo ends by itself.
+fragments, compression, ping and pong, a clean close, and what goes wrong: a
+reset, a refused upgrade, breaches of the protocol. Nothing but this machine is
+needed. With --plain, --json or a pipe the demo ends by itself.
 
-With --tour eight scenes explain what is there to see: each has a sentence, a key to
-press, the section of the RFC, and a question that is answered on the next key.`,
+With --tour eight scenes explain what is there to see: each has a sentence, a
+key to press, the section of the RFC, and a question that is answered on the
+next key.`,
 		Example: `  wsproxy demo
   wsproxy demo --tour
   wsproxy demo --plain

@@ -22,16 +22,16 @@ func explainCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain [BYTES]",
 		Short: "Take WebSocket frames apart, bit by bit, in words",
-		Long: `Explain the frames that BYTES are: hexadecimal, with or without spaces, or base64.
-Without BYTES they are read from the standard input. Each field is shown with its
-bits, its meaning and the section of RFC 6455 that it comes from.
+		Long: `Explain the frames that BYTES are: hexadecimal, with or without spaces, or
+base64. Without BYTES they are read from the standard input. Each field is shown
+with its bits, its meaning and the section of RFC 6455 that it comes from.
 
-With --build it is the other way round: words make frames, legal or not, and their
-bytes are printed. A frame is its opcode (text, binary, cont, close, ping, pong or
-op=N), then in any order "texts" and 0xBYTES for the payload, each as often as *N
-says; fin=0, rsv1, rsv2, rsv3; mask=KEY; len=16bit or 64bit; claims=N for a length
-that is not the payload's; of a Close its code. Behind + comes the next fragment of
-the message, behind ; the next frame.`,
+With --build it is the other way round: words make frames, legal or not, and
+their bytes are printed. A frame is its opcode (text, binary, cont, close, ping,
+pong or op=N), then in any order "texts" and 0xBYTES for the payload, each as
+often as *N says; fin=0, rsv1, rsv2, rsv3; mask=KEY; len=16bit or 64bit;
+claims=N for a length that is not the payload's; of a Close its code. Behind +
+comes the next fragment of the message, behind ; the next frame.`,
 		Example: `  wsproxy explain 818537fa213d7f9f4d5158
   wsproxy explain 81 05 48 65 6c 6c 6f
   echo gQVIZWxsbw== | wsproxy explain --base64

@@ -29,8 +29,8 @@ func exportCmd() *cobra.Command {
 		Short: "Write a recording in another form",
 		Long: `Write a recording in another form: one that wsproxy made, compressed or not, a
 temporary one that a killed run left (its folder), or a capture of plain ws://
-traffic. A recording that is pcapng already is copied byte for byte. The format is
-the one that OUT's name ends in, unless --format says another:
+traffic. A recording that is pcapng already is copied byte for byte. The format
+is the one that OUT's name ends in, unless --format says another:
 
 ` + formatTable(),
 		Example: `  wsproxy export session.pcapng -o session.pcapng.zst

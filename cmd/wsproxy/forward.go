@@ -26,11 +26,12 @@ func forwardCmd() *cobra.Command {
 		Use:   "forward",
 		Short: "An HTTP and SOCKS proxy for clients whose URL cannot be changed",
 		Long: `Listen as an HTTP proxy: for clients that are told to use it rather than given
-another URL. ws:// and http:// pass in absolute-form and through CONNECT; wss:// and
-https:// are taken apart with certificates of wsproxy's own CA, which clients must
-trust (wsproxy ca). What speaks neither goes on as it is.`,
+another URL. ws:// and http:// pass in absolute-form and through CONNECT; wss://
+and https:// are taken apart with certificates of wsproxy's own CA, which
+clients must trust (wsproxy ca). SOCKS5 clients are taken on the same port. What
+speaks none of these goes on as it is.`,
 		Example: `  wsproxy forward
-  HTTPS_PROXY=http://127.0.0.1:8080 curl --cacert "$(wsproxy ca path)" https://example.com/
+  curl -x localhost:8080 --cacert "$(wsproxy ca path)" https://example.com/
   wsproxy forward --pass-through '*.bank.example' --socks 127.0.0.1:1080`,
 		Args: exactly(0, "no arguments; to stand in front of one server: wsproxy ws://localhost:3000"),
 		RunE: func(cmd *cobra.Command, _ []string) error {

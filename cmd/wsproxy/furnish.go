@@ -120,8 +120,8 @@ func keysCmd() *cobra.Command {
 		Use:   "keys",
 		Short: "Print the screen's commands and their keys, as a keys file",
 		Long: `Print every command of the screen with its keys, as a file that may be put into
-the configuration folder as wsproxy/keys.toml and changed there. What is wrong with
-the file that is there already is an error.`,
+the configuration folder as wsproxy/keys.toml and changed there. What is wrong
+with the file that is there already is an error.`,
 		Example: `  wsproxy keys
   wsproxy keys > ~/.config/wsproxy/keys.toml`,
 		Args: exactly(0, "no arguments"),

@@ -64,7 +64,7 @@ func temporaryDir() (string, error) {
 	}
 	dir := filepath.Join(base, "wsproxy")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", failf("use --record FILE or --no-record", "cannot make %s: %v", dir, cause(err))
+		return "", failf("set HOME or XDG_CACHE_HOME to a folder that can be written to; a recording alone does without: --record FILE, or --no-record", "cannot make %s: %v", dir, cause(err))
 	}
 	return dir, nil
 }

@@ -26,6 +26,7 @@ const replayLimit = 64 << 20
 type replayFlags struct {
 	listen      []string
 	allowHost   []string
+	allow       []string
 	to          string
 	header      []string
 	insecure    bool
@@ -90,6 +91,7 @@ func (f *replayFlags) register(cmd *cobra.Command) {
 	s := cmd.Flags()
 	s.StringArrayVar(&f.listen, "listen", nil, "`host:port` to listen on, repeatable; port 0 takes a free one (default: port 8080 or the next free one, on 127.0.0.1 and ::1; a free one for a COMMAND)")
 	s.StringArrayVar(&f.allowHost, "allow-host", nil, "accept requests for this `host` too, repeatable")
+	s.StringArrayVar(&f.allow, "allow", nil, "let clients of this `address` or network come too, repeatable (192.168.1.0/24)")
 	s.StringVar(&f.to, "to", "", "play the clients against the server at this `URL`")
 	s.StringArrayVar(&f.header, "header", nil, "with --to or --fallback, add or replace a request header, `'Name: value'`, repeatable")
 	s.BoolVar(&f.insecure, "insecure", false, "with --to or --fallback, do not verify the server's certificate")
@@ -179,6 +181,9 @@ func runReplay(cmd *cobra.Command, f replayFlags, path string, command []string)
 	}
 	listeners, err := listenOn(f.listen)
 	if err != nil {
+		return err
+	}
+	if listeners, err = guarded(listeners, f.allow, r.say); err != nil {
 		return err
 	}
 	o := replay.Options{

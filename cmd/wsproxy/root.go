@@ -84,21 +84,21 @@ func rootCmd() *cobra.Command {
 		Use:   "wsproxy [flags] TARGET…",
 		Short: "A man-in-the-middle debugging proxy for WebSockets",
 		Long: `wsproxy listens, passes every byte between clients and TARGET on unchanged, and
-shows each frame. TARGET is the server's URL: ws, wss, http or https. What passed
-is recorded as pcapng, which Wireshark opens and wsproxy show reads.
+shows each frame. TARGET is the server's URL: ws, wss, http or https. What
+passed is recorded as pcapng, which Wireshark opens and wsproxy show reads.
 
 A TARGET of tcp:// makes a bridge: clients speak WebSocket, the server gets the
-bytes in their messages. With --listen tcp:// it is the other way round. unix:/path
-is a bridge too, and ws+unix:/path a server of WebSockets, behind a Unix socket; both
-can be listened on.
+bytes in their messages. With --listen tcp:// it is the other way round.
+unix:/path is a bridge too, and ws+unix:/path a server of WebSockets, behind a
+Unix socket; both can be listened on.
 
-Several targets: /path=URL, host=URL or host/path=URL take the requests for that path
-and what is below it, or that host; a bare URL takes all others. -c FILE names several
-listeners too (wsproxy config example).`,
+Several targets: /path=URL, host=URL or host/path=URL take the requests for that
+path and what is below it, or that host; a bare URL takes all others. -c FILE
+names several listeners too (wsproxy config example).`,
 		Example: `  wsproxy ws://localhost:3000
   wsproxy --listen 127.0.0.1:9001 --plain --record a.pcapng ws://127.0.0.1:9000
   wsproxy --header 'Authorization: Bearer x' wss://api.example.com/v1
-  wsproxy /api=http://localhost:4000 /vnc=tcp://localhost:5900 ws://localhost:3000
+  wsproxy /api=http://localhost:4000 /v=tcp://localhost:5900 ws://localhost:3000
   wsproxy tcp://localhost:5900
   wsproxy --listen tcp://127.0.0.1:5900 wss://vnc.example.com/websockify`,
 		Args:          cobra.ArbitraryArgs,
@@ -131,7 +131,9 @@ listeners too (wsproxy config example).`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
+	cmd.ValidArgsFunction = words(targetWords)
 	cmd.AddCommand(forwardCmd(), runCmd(), browserCmd(), showCmd(), attachCmd(), cassetteCmd(), replayCmd(), diffCmd(), exportCmd(), explainCmd(), decodeCmd(), demoCmd(), caCmd(), configCmd(), versionCmd(), screenCmd(), filterHelp(), keysCmd())
+	helpful(cmd)
 	return cmd
 }
 
@@ -170,7 +172,7 @@ func (f *rootFlags) registerRun(cmd *cobra.Command) {
 	s.BoolVar(&f.noRecord, "no-record", false, "record nothing, which leaves nothing to inspect")
 	s.StringVar(&f.keep, "keep", "256MiB", "about what `SIZE` of the newest traffic the temporary recording keeps (4MiB at least)")
 	s.BoolVar(&f.redact, "redact", false, "leave credentials (Authorization, Cookie, tokens in URLs, …) out of the recording: same length, asterisks")
-	s.StringVar(&f.legs, "legs", "client", "which legs are recorded whole: `client` or both")
+	s.StringVar(&f.legs, "legs", "client", "which `legs` are recorded whole: client or both")
 	cmd.MarkFlagsMutuallyExclusive("record", "no-record")
 	cmd.MarkFlagsMutuallyExclusive("redact", "no-record")
 	cmd.MarkFlagsMutuallyExclusive("force", "append")

@@ -49,8 +49,8 @@ it trust wsproxy's CA. Node's http, https, fetch and ws are told by a file that
 Node loads first. The command has the terminal; what passed is summed up at its
 end, and its exit code is passed on.
 
-Some programs look at no such variable. --to TARGET stands in front of one server
-instead: its address is in WSPROXY_URL.`,
+Some programs look at no such variable. --to TARGET stands in front of one
+server instead: its address is in WSPROXY_URL.`,
 		Example: `  wsproxy run -- npm test
   wsproxy run --record test.pcapng -- python3 client.py
   wsproxy run --to ws://localhost:3000 -- sh -c 'my-client "$WSPROXY_URL/chat"'`,

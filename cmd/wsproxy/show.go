@@ -22,8 +22,8 @@ func showCmd() *cobra.Command {
 		Use:   "show FILE",
 		Short: "Show a recording: on the screen, as lines or as JSON",
 		Long: `Show a recording that wsproxy made, or a capture of plain ws:// traffic that
-tcpdump or Wireshark made (pcapng or pcap): on the screen in a terminal, otherwise
-one line or one JSON object an event.`,
+tcpdump or Wireshark made (pcapng or pcap): on the screen in a terminal,
+otherwise one line or one JSON object an event.`,
 		Example: `  wsproxy show session.pcapng
   wsproxy show --json session.pcapng | jq 'select(.op == "close")'
   wsproxy show --follow session.pcapng    # while another wsproxy writes it

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -136,7 +137,11 @@ func listenAt(addr string) (net.Listener, error) {
 	if network == "unix" {
 		return listenUnix(addr, at)
 	}
-	l, err := net.Listen("tcp", at)
+	network = "tcp"
+	if ap, err := netip.ParseAddrPort(at); err == nil && ap.Addr().Is4() {
+		network = "tcp4" // else 0.0.0.0 would be [::], IPv6 too
+	}
+	l, err := net.Listen(network, at)
 	if err != nil {
 		return nil, failf("another program has it; --listen 127.0.0.1:0 takes a free port", "cannot listen on %s: %v", addr, cause(err))
 	}
