@@ -16,15 +16,21 @@ func (v *view) askFilter() {
 	if v.sieve != nil {
 		text = v.sieve.filter.String()
 	}
-	v.ask(question{kind: "filter", label: "filter: ", text: text, options: completions, problem: filterProblem, done: v.setFilter})
+	v.ask(question{kind: "filter", label: "filter: ", text: text, done: v.setFilter,
+		options: func(text string) []option { return completions(text, nil) },
+		problem: func(text string) (string, int) { return filterProblem(text, filter.Compile) }})
 }
 
-// completions are the texts that a filter could go on to.
-func completions(text string) []option {
+// completions are the texts that a filter could go on to, with the fields that are known; nil:
+// all are.
+func completions(text string, known func(field string) bool) []option {
 	from := strings.LastIndexAny(text, " &|()!") + 1
 	var all []option
 	value := strings.HasSuffix(strings.TrimRight(text[:from], " "), "=")
 	for _, c := range filter.Complete(text, len(text)) {
+		if known != nil && !known(c) {
+			continue
+		}
 		o := option{text: text[:from] + c}
 		if !value {
 			o.doc = fieldDoc(c)
@@ -45,11 +51,11 @@ func fieldDoc(name string) string {
 }
 
 // filterProblem says what is wrong with a filter and where.
-func filterProblem(text string) (string, int) {
+func filterProblem(text string, compile func(string) (*filter.Filter, error)) (string, int) {
 	if strings.TrimSpace(text) == "" {
 		return "", 0
 	}
-	_, err := filter.Compile(text)
+	_, err := compile(text)
 	var e *filter.Error
 	switch {
 	case errors.As(err, &e):
