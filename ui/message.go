@@ -181,6 +181,9 @@ func (m *maker) ending() bool {
 		if e.Error != "" {
 			m.say(bad, "%s", visible(e.Error))
 		}
+		for _, hint := range Past(e) {
+			m.say(odd, "%s", hint)
+		}
 		m.body(&e.Down, e.Response)
 	case s.Kind == record.Refused:
 		m.say(bad, "Refused: %s", visible(s.Refused.Reason))

@@ -120,6 +120,7 @@ func (v *view) run() error {
 	v.app.SetScreen(v.screen).EnableMouse(true).EnablePaste(true).SetRoot(v, true)
 	v.start(v.reader.run)
 	v.start(v.shapes)
+	v.start(v.scout)
 	v.start(v.tick)
 	if err := v.app.Run(); err != nil && !hungUp(err) {
 		return err
