@@ -17,18 +17,17 @@ func (v *view) askFilter() {
 		text = v.sieve.filter.String()
 	}
 	v.ask(question{kind: "filter", label: "filter: ", text: text, done: v.setFilter,
-		options: func(text string) []option { return completions(text, nil) },
-		problem: func(text string) (string, int) { return filterProblem(text, filter.Compile) }})
+		options: func(text string) []option { return completions(text, listed) },
+		problem: func(text string) (string, int) { return filterProblem(text, compile) }})
 }
 
-// completions are the texts that a filter could go on to, with the fields that are known; nil:
-// all are.
+// completions are the texts that a filter could go on to, with the fields that are known.
 func completions(text string, known func(field string) bool) []option {
 	from := strings.LastIndexAny(text, " &|()!") + 1
 	var all []option
 	value := strings.HasSuffix(strings.TrimRight(text[:from], " "), "=")
 	for _, c := range filter.Complete(text, len(text)) {
-		if known != nil && !known(c) {
+		if !known(c) {
 			continue
 		}
 		o := option{text: text[:from] + c}
@@ -40,6 +39,9 @@ func completions(text string, known func(field string) bool) []option {
 	return all
 }
 
+// listed says that a field is known of the frames in the lists.
+func listed(field string) bool { return !strings.HasPrefix(field, "decode.") && field != "latency" }
+
 // fieldDoc says what a field is.
 func fieldDoc(name string) string {
 	for _, f := range inspect.AllFields() {
@@ -50,12 +52,21 @@ func fieldDoc(name string) string {
 	return ""
 }
 
+// compile reads a filter for the lists. What decoders say is not asked for there.
+func compile(source string) (*filter.Filter, error) {
+	f, err := filter.Compile(source)
+	if err == nil && f.Decoded() {
+		return nil, &filter.Error{Source: source, At: 0, Message: "what decoders say is known of lines only: wsproxy show --decoded --filter"}
+	}
+	return f, err
+}
+
 // filterProblem says what is wrong with a filter and where.
-func filterProblem(text string, compile func(string) (*filter.Filter, error)) (string, int) {
+func filterProblem(text string, read func(string) (*filter.Filter, error)) (string, int) {
 	if strings.TrimSpace(text) == "" {
 		return "", 0
 	}
-	_, err := compile(text)
+	_, err := read(text)
 	var e *filter.Error
 	switch {
 	case errors.As(err, &e):
@@ -72,7 +83,7 @@ func (v *view) setFilter(text string) {
 		v.clearFilter()
 		return
 	}
-	f, err := filter.Compile(text)
+	f, err := compile(text)
 	if err != nil {
 		v.said = "the filter: " + err.Error()
 		return

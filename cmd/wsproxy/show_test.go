@@ -74,3 +74,13 @@ func TestPastHint(t *testing.T) {
 		t.Errorf("said:\n%s", got)
 	}
 }
+
+// docs/output.md has the table of a filter's fields as the help prints it.
+func TestFieldDocs(t *testing.T) {
+	var b strings.Builder
+	printFields(&b)
+	text, err := os.ReadFile("../../docs/output.md")
+	if want := strings.ReplaceAll("\n"+strings.TrimRight(b.String(), "\n"), "\n  ", "\n    "); err != nil || !strings.Contains(string(text), want) {
+		t.Errorf("docs/output.md lacks the table of fields, which wsproxy help filter prints (%v):\n%s", err, want)
+	}
+}

@@ -53,7 +53,8 @@ var ofMessage = map[string]bool{"size": true, "compressed": true, "undecodable":
 
 // ofRecording are the fields that only a recording answers: of a frame that is passing
 // they are not known yet.
-var ofRecording = map[string]bool{"frame": true, "finding": true, "missing": true, "session.n": true, "session.word": true}
+var ofRecording = map[string]bool{"frame": true, "finding": true, "missing": true, "session.n": true, "session.word": true,
+	"decode.protocol": true, "decode.name": true, "decode.kind": true, "decode.id": true, "decode.topic": true, "latency": true}
 
 // CompilePassing reads a filter for frames while they pass. The error is an *Error, also
 // where the filter asks for a field that only a recording answers.

@@ -320,6 +320,8 @@ func TestPassing(t *testing.T) {
 		"op == text and session.n == 1":        {15, "session.n is known"},
 		"session['word'] == '' || missing":     {0, "session.word is known"},
 		"op ==":                                {5, "something is missing"},
+		"latency > 1 or fin":                   {0, "latency is known"},
+		"fin && decode.name == 'x'":            {7, "decode.name is known"},
 	} {
 		f, err := CompilePassing(source)
 		var e *Error
