@@ -131,7 +131,7 @@ listeners too (wsproxy config example).`,
 	cmd.SetVersionTemplate("wsproxy {{.Version}}\n")
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
-	cmd.AddCommand(forwardCmd(), runCmd(), browserCmd(), showCmd(), attachCmd(), replayCmd(), exportCmd(), explainCmd(), decodeCmd(), demoCmd(), caCmd(), configCmd(), versionCmd(), screenCmd(), filterHelp(), keysCmd())
+	cmd.AddCommand(forwardCmd(), runCmd(), browserCmd(), showCmd(), attachCmd(), cassetteCmd(), replayCmd(), diffCmd(), exportCmd(), explainCmd(), decodeCmd(), demoCmd(), caCmd(), configCmd(), versionCmd(), screenCmd(), filterHelp(), keysCmd())
 	return cmd
 }
 
