@@ -41,14 +41,6 @@ func driveAtOnce(t testing.TB, sim tcell.SimulationScreen, s source, o Options, 
 		t.Fatal(err)
 	}
 	sim.SetSize(w, h)
-	d := begin(t, sim, s, o)
-	d.settle()
-	return d
-}
-
-// begin is driveOn that waits for nothing.
-func begin(t testing.TB, sim tcell.SimulationScreen, s source, o Options) *driver {
-	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	d := &driver{t: t, sim: sim, view: newView(ctx, s, o, &diffScreen{Screen: sim}), stop: stop, done: make(chan error, 1)}
 	go func() { d.done <- d.view.run() }()

@@ -25,12 +25,7 @@ func TestKeysWhileBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	sim := tcell.NewSimulationScreen("UTF-8")
-	if err := sim.Init(); err != nil {
-		t.Fatal(err)
-	}
-	sim.SetSize(120, 40)
-	d := begin(t, sim, s, Options{Title: "many.pcapng"})
+	d := driveAtOnce(t, tcell.NewSimulationScreen("UTF-8"), s, Options{Title: "many.pcapng"}, 120, 40)
 	d.keysNow("\r")
 	quick := func(what string, busy func() bool) {
 		t.Helper()
