@@ -23,7 +23,7 @@ func (v *view) askFilter() {
 
 // completions are the texts that a filter could go on to, with the fields that are known.
 func completions(text string, known func(field string) bool) []option {
-	from := strings.LastIndexAny(text, " &|()!") + 1
+	from := strings.LastIndexAny(text, " &|()!=") + 1
 	var all []option
 	value := strings.HasSuffix(strings.TrimRight(text[:from], " "), "=")
 	for _, c := range filter.Complete(text, len(text)) {

@@ -286,7 +286,7 @@ func endOf(e inspect.Ended, c *inspect.Closed) string {
 	}
 	s := fmt.Sprintf("%s to %s: %s", from, to, endName(e.How))
 	if !e.Time.IsZero() {
-		s += fmt.Sprintf(", %s s after the opening", since(e.Time.Sub(c.Opened)))
+		s += fmt.Sprintf(", %s after the opening", took(e.Time.Sub(c.Opened)))
 	}
 	if e.Error != "" {
 		s += " (" + visible(e.Error) + ")"

@@ -37,7 +37,7 @@ func (o *outputFlags) compiled() (*filter.Filter, error) {
 
 // completeFilter offers the fields and constants that fit.
 func completeFilter(_ *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
-	from := strings.LastIndexAny(text, " &|()!") + 1
+	from := strings.LastIndexAny(text, " &|()!=") + 1
 	var all []string
 	for _, c := range filter.Complete(text, len(text)) {
 		all = append(all, text[:from]+c)

@@ -295,12 +295,12 @@ func Complete(source string, at int) []string {
 	for from > 0 && (isWord(source[from-1]) || source[from-1] == '.') {
 		from--
 	}
-	prefix, before := source[from:at], strings.TrimRight(source[:from], " ")
+	prefix, before := source[from:at], strings.ReplaceAll(source[:from], " ", "")
 	var candidates []string
 	switch {
-	case strings.HasSuffix(before, "op ==") || strings.HasSuffix(before, "op !="):
+	case strings.HasSuffix(before, "op==") || strings.HasSuffix(before, "op!="):
 		candidates = opcodes
-	case strings.HasSuffix(before, "dir ==") || strings.HasSuffix(before, "dir !="):
+	case strings.HasSuffix(before, "dir==") || strings.HasSuffix(before, "dir!="):
 		candidates = []string{"up", "down"}
 	default:
 		for _, f := range inspect.AllFields() {
