@@ -15,8 +15,13 @@ func (v *view) askCommand() {
 // commandsNamed are the commands that work here and begin so.
 func (v *view) commandsNamed(text string) []option {
 	var all []option
-	if strings.ContainsRune(text, ' ') {
-		return nil // the name is written
+	if name, words, ok := strings.Cut(text, " "); ok { // the name is written
+		for _, o := range wordsBehind(name) {
+			if strings.HasPrefix(o.text, words) && o.text != words {
+				all = append(all, option{text: name + " " + o.text, doc: o.doc})
+			}
+		}
+		return all
 	}
 	for i := range v.commands {
 		if c := &v.commands[i]; strings.HasPrefix(c.name, text) && c.name != text && c.works(v) {
@@ -24,6 +29,26 @@ func (v *view) commandsNamed(text string) []option {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b option) int { return cmp.Compare(a.text, b.text) })
+	return all
+}
+
+// wordsBehind are what may stand behind the names of commands that choose one of a few.
+func wordsBehind(name string) []option {
+	var all []option
+	switch name {
+	case "theme":
+		for _, t := range Themes() {
+			all = append(all, option{text: t})
+		}
+	case "view":
+		for m := range modes {
+			all = append(all, option{text: strings.ToLower(m.String())})
+		}
+	case "copy":
+		for _, c := range copyings() {
+			all = append(all, option{text: c.name, doc: c.doc})
+		}
+	}
 	return all
 }
 

@@ -10,6 +10,7 @@ func TestByName(t *testing.T) {
 	d.keys(":").has("first", "down").keys("ta").has("tab-frame", "the tab Frame").hasNot("first")
 	d.keys("b-f<Enter>").has("tab-f could be tab-findings, tab-frame").keys(":tab-fr<Enter>").has("[2 Frame]") // it can mean nothing else
 	d.keys(":tab-bytes<Enter>").has("[3 Bytes]")
+	d.keys(":theme ").has("theme dark", "theme none").keys("l<Tab><Enter>").has("theme: light").keys(":copy w").has("copy wscat", "copy websocat").hasNot("copy curl").keys("<Esc>")
 	d.keys(":sea<Tab>").has(":search").keys(" ack<Enter>").has(`"connection_ack"`).hasNot(":search")
 }
 

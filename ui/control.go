@@ -195,16 +195,9 @@ func (v *view) askBreak() {
 	if v.gate != nil {
 		text = v.gate.Filter
 	}
-	v.ask(question{label: "hold frames that match: ", text: text, done: v.breakOn, problem: func(text string) (string, int) {
-		if text == "" {
-			return "", 0
-		}
-		_, err := filter.Compile(text)
-		if e, ok := err.(*filter.Error); ok {
-			return e.Message, e.At
-		}
-		return "", 0
-	}})
+	v.ask(question{kind: "filter", label: "hold frames that match: ", text: text, done: v.breakOn,
+		options: func(text string) []option { return completions(text, filter.Passing) },
+		problem: func(text string) (string, int) { return filterProblem(text, filter.CompilePassing) }})
 }
 
 func (v *view) breakOn(text string) {
@@ -213,7 +206,7 @@ func (v *view) breakOn(text string) {
 		v.act(Act{Verb: Break}, "no filter holds frames")
 		return
 	}
-	if _, err := filter.Compile(text); err != nil {
+	if _, err := filter.CompilePassing(text); err != nil {
 		v.said = err.Error()
 		return
 	}

@@ -126,12 +126,15 @@ func TestKilling(t *testing.T) {
 
 func TestBreaking(t *testing.T) {
 	d, h := controlled(t, 120)
-	d.keys("Bop == tex<Enter>").has("▾").keys("t<Enter>").has("frames wait that match op == text", "2 sessions began before")
+	d.keys("Bop == tex<Enter>").has("frames that match: op == text").keys("<Enter>").has("frames wait that match op == text", "2 sessions began before")
 	if a := h.last(); a.Verb != Break || a.Filter != "op == text" {
 		t.Errorf("%+v", a)
 	}
 	d.keys(":break<Enter>").has("hold frames that match: op == text").keys("<Ctrl-U><Enter>").has("no filter holds frames").hasNot("frames wait")
 	d.keys(":break (<Enter>").has("is missing")
+	// What only a recording answers would hold nothing, for ever: it is refused, and not offered.
+	d.keys("Bfi").has("last fragment").hasNot("worst finding").keys("nding == \"error\"<Enter>").has("▾ finding is known of a recording only").keys("<Esc>")
+	d.keys(":break frame == 3<Enter>").has("frame is known of a recording only")
 	d.keys(`:break "a b"<Enter>`).has(`that match "a b"`)
 }
 

@@ -16,15 +16,20 @@ func (v *view) askFilter() {
 	if v.sieve != nil {
 		text = v.sieve.filter.String()
 	}
-	v.ask(question{kind: "filter", label: "filter: ", text: text, options: completions, problem: filterProblem, done: v.setFilter})
+	v.ask(question{kind: "filter", label: "filter: ", text: text, done: v.setFilter,
+		options: func(text string) []option { return completions(text, listed) },
+		problem: func(text string) (string, int) { return filterProblem(text, compile) }})
 }
 
-// completions are the texts that a filter could go on to.
-func completions(text string) []option {
-	from := strings.LastIndexAny(text, " &|()!") + 1
+// completions are the texts that a filter could go on to, with the fields that are known.
+func completions(text string, known func(field string) bool) []option {
+	from := strings.LastIndexAny(text, " &|()!=") + 1
 	var all []option
 	value := strings.HasSuffix(strings.TrimRight(text[:from], " "), "=")
 	for _, c := range filter.Complete(text, len(text)) {
+		if !known(c) {
+			continue
+		}
 		o := option{text: text[:from] + c}
 		if !value {
 			o.doc = fieldDoc(c)
@@ -33,6 +38,9 @@ func completions(text string) []option {
 	}
 	return all
 }
+
+// listed says that a field is known of the frames in the lists.
+func listed(field string) bool { return !strings.HasPrefix(field, "decode.") && field != "latency" }
 
 // fieldDoc says what a field is.
 func fieldDoc(name string) string {
@@ -44,12 +52,21 @@ func fieldDoc(name string) string {
 	return ""
 }
 
+// compile reads a filter for the lists. What decoders say is not asked for there.
+func compile(source string) (*filter.Filter, error) {
+	f, err := filter.Compile(source)
+	if err == nil && f.Decoded() {
+		return nil, &filter.Error{Source: source, At: 0, Message: "what decoders say is known of lines only: wsproxy show --decoded --filter"}
+	}
+	return f, err
+}
+
 // filterProblem says what is wrong with a filter and where.
-func filterProblem(text string) (string, int) {
+func filterProblem(text string, read func(string) (*filter.Filter, error)) (string, int) {
 	if strings.TrimSpace(text) == "" {
 		return "", 0
 	}
-	_, err := filter.Compile(text)
+	_, err := read(text)
 	var e *filter.Error
 	switch {
 	case errors.As(err, &e):
@@ -66,7 +83,7 @@ func (v *view) setFilter(text string) {
 		v.clearFilter()
 		return
 	}
-	f, err := filter.Compile(text)
+	f, err := compile(text)
 	if err != nil {
 		v.said = "the filter: " + err.Error()
 		return

@@ -212,3 +212,49 @@ func TestSearchScrolls(t *testing.T) {
 		t.Errorf("%d cells are marked as found", hits)
 	}
 }
+
+// z leaves out the sessions that are over, and shows them again when there is none.
+func TestClear(t *testing.T) {
+	p := newPlay(t)
+	d := drive(t, p.store(true), Options{Live: true}, 80, 24)
+	h := p.connect()
+	h.say(inspect.ToServer, "GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	h.say(inspect.ToClient, "HTTP/1.1 204 No Content\r\n\r\n")
+	a, b, c := p.connect().open("/a", "", ""), p.connect().open("/b", "", ""), p.connect().open("/c", "", "")
+	for _, x := range []*conn{a, b, c} {
+		x.down("needle")
+	}
+	a.end(inspect.ToServer, inspect.Fin)
+	c.end(inspect.ToServer, inspect.Fin)
+	d.has("2 ended", "3 /c").keys("z").has("2 sessions left out", "SESSIONS 1 of 3", "2 /b").hasNot("/a", "/c")
+	e := p.connect().open("/e", "", "")
+	d.has("SESSIONS 2 of 4", "2 /b", "4 /e") // numbers stay
+	b.end(inspect.ToServer, inspect.Fin)
+	d.has("3 ended", "2 /b").keys("z").has("1 session left out", "SESSIONS 1 of 4", "4 /e").hasNot("/b")
+	d.keys("H").has("5 /e").hasNot("GET /page").keys("H")
+	d.keys("fneedle<Enter>").has("SESSIONS 3 of 4", "/a", "/c").keys("<Esc>").has("SESSIONS 1 of 4")
+	d.keys("z").has("all sessions are shown", "SESSIONS 4", "/a", "/b", "/c", "/e").keys("z").has("SESSIONS 1 of 4")
+	d.keys("/needle<Enter>N").has("/a", "SESSIONS 4", "needle") // what is found is shown
+	e.end(inspect.ToServer, inspect.Fin)
+	d.has("4 ended").keys("z").has("SESSIONS 0 of 4").keys("jkG<Enter>")
+	p.connect().open("/f", "", "").down("fresh")
+	d.has("SESSIONS 1 of 5", "5 /f", "fresh")
+}
+
+// A pong, and a Close that answers one, name what they answer.
+func TestAnswers(t *testing.T) {
+	p := newPlay(t)
+	c := p.connect().open("/", "", "")
+	c.frame(inspect.ToClient, inspect.OpPing, "one")
+	c.frame(inspect.ToClient, inspect.OpPing, "two")
+	c.frame(inspect.ToServer, inspect.OpPing, "two")
+	c.frame(inspect.ToServer, inspect.OpPong, "two") // 4
+	c.frame(inspect.ToServer, inspect.OpPong, "one")
+	c.frame(inspect.ToServer, inspect.OpPong, "six") // answers nothing
+	c.frame(inspect.ToClient, inspect.OpClose, "\x03\xe8")
+	c.frame(inspect.ToServer, inspect.OpClose, "\x03\xe9")
+	c.end(inspect.ToServer, inspect.Fin)
+	p.close()
+	d := drive(t, p.store(false), Options{}, 80, 40).keys("P<Enter>")
+	d.has("two  ⤶ #2", "one  ⤶ #1", "1001  ⤶ #7").hasNot("six  ⤶", "⤶ #3")
+}

@@ -209,6 +209,7 @@ type frameRow struct {
 	summary span
 	mark    *inspect.Finding
 	note    *record.Mark
+	answers uint64 // the frame that this one answers; 0: none
 	search  string // what was searched for
 	folded  int    // heartbeats that this row stands for; 0: it is one frame
 }
@@ -294,10 +295,12 @@ func (v *view) frameRow(i int, s *record.Session) frameRow {
 			x.summary = span{fmt.Sprintf("▸ ping/pong ×%d folded", x.folded), dim}
 			break
 		}
-		text, ok := v.reader.summary(r)
+		sum, ok := v.reader.summary(r)
+		text := sum.text
 		if !ok {
 			text = "…"
 		}
+		x.answers = sum.answers
 		if ours(s, r.Opcode(), r.Dir()) {
 			text = "(by wsproxy) " + text
 		}
@@ -337,7 +340,10 @@ func drawCells(screen tcell.Screen, r rect, cols []column, x *frameRow, style fu
 		put(screen, rect{at, r.y, end - at, 1}, text, style(severityRole(m.Severity)))
 		return
 	}
-	x.say(screen, rect{at, r.y, end - at, 1}, style)
+	at += x.say(screen, rect{at, r.y, end - at, 1}, style)
+	if x.answers > 0 {
+		put(screen, rect{at + 2, r.y, end - at - 2, 1}, fmt.Sprintf("⤶ #%d", x.answers), style(dim))
+	}
 }
 
 // say draws the summary, with what was searched for in it set apart, and answers

@@ -74,6 +74,7 @@ func listCommands() []command {
 		{"clear-filter", nil, "", "show everything again; Esc does it too", inPanes, hasFilter, (*view).clearFilter, nil},
 		{"follow", []string{"F"}, "follow", "stay on the newest frame, until you go elsewhere", inPanes, isLive, (*view).toggleFollow, nil},
 		{"exchanges", []string{"H"}, "HTTP", "show or hide plain HTTP exchanges", inPanes, nil, (*view).toggleExchanges, nil},
+		{"clear", []string{"z"}, "", "leave out the sessions that are over, which the recording keeps; once more shows them", inPanes, noFilter, (*view).clearSessions, nil},
 		{"messages", []string{"M"}, "", "one row a message, or one a frame", inPanes, nil, (*view).toggleMessages, nil},
 		{"heartbeats", []string{"P"}, "", "fold heartbeats into one row, or show each", inPanes, nil, (*view).toggleFolds, nil},
 	}
@@ -126,6 +127,7 @@ func leavingCommands() []command {
 // interruptCommand keeps its key whatever a keys file says.
 const interruptCommand = "interrupt"
 
+func noFilter(v *view) bool  { return v.sieve == nil }
 func isLive(v *view) bool    { return v.options.Live }
 func hasSearch(v *view) bool { return v.search.text != "" }
 

@@ -181,6 +181,9 @@ func (m *maker) ending() bool {
 		if e.Error != "" {
 			m.say(bad, "%s", visible(e.Error))
 		}
+		for _, hint := range Past(e) {
+			m.say(odd, "%s", hint)
+		}
 		m.body(&e.Down, e.Response)
 	case s.Kind == record.Refused:
 		m.say(bad, "Refused: %s", visible(s.Refused.Reason))
@@ -283,7 +286,7 @@ func endOf(e inspect.Ended, c *inspect.Closed) string {
 	}
 	s := fmt.Sprintf("%s to %s: %s", from, to, endName(e.How))
 	if !e.Time.IsZero() {
-		s += fmt.Sprintf(", %s s after the opening", since(e.Time.Sub(c.Opened)))
+		s += fmt.Sprintf(", %s after the opening", took(e.Time.Sub(c.Opened)))
 	}
 	if e.Error != "" {
 		s += " (" + visible(e.Error) + ")"

@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"fmt"
+
 	"github.com/gdamore/tcell/v2"
 	"github.com/rivo/tview"
 )
@@ -145,6 +147,16 @@ func (v *view) toggleExchanges() {
 		if !v.sessions.all {
 			v.said = "plain HTTP exchanges will be hidden"
 		}
+	}
+}
+
+// clearSessions leaves out the sessions that are over. Nothing of the recording is lost.
+func (v *view) clearSessions() {
+	switch n := v.sessions.clear(); {
+	case n > 0:
+		v.said = fmt.Sprintf("%s left out that had ended; z again shows all", count(n, "session"))
+	default:
+		v.said = "all sessions are shown"
 	}
 }
 

@@ -1,7 +1,9 @@
 package ui
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,8 +40,14 @@ type reader struct {
 
 	mu   sync.Mutex
 	next *job // the newest, if it was not begun
-	sums map[record.Row]string
+	sums map[record.Row]summary
 	page *made
+}
+
+// summary is a row's line, and the number of the frame that it answers; 0: none.
+type summary struct {
+	text    string
+	answers uint64
 }
 
 // job is what one drawing needs to know.
@@ -69,7 +77,7 @@ const sumsLimit = 4096
 const patience = 15 * time.Millisecond
 
 func newReader(s source, wake func()) *reader {
-	return &reader{source: s, wake: wake, kick: make(chan struct{}, 1), sums: map[record.Row]string{}}
+	return &reader{source: s, wake: wake, kick: make(chan struct{}, 1), sums: map[record.Row]summary{}}
 }
 
 // run reads until ctx ends. Its caller waits for it.
@@ -100,7 +108,7 @@ func (r *reader) work(ctx context.Context, j *job) {
 		if ctx.Err() != nil {
 			return
 		}
-		s := r.source.Summary(row)
+		s := summary{r.source.Summary(row), r.answered(row)}
 		r.mu.Lock()
 		if len(r.sums) >= sumsLimit {
 			clear(r.sums)
@@ -116,6 +124,49 @@ func (r *reader) work(ctx context.Context, j *job) {
 	r.page = m
 	r.mu.Unlock()
 }
+
+// askedWithin is among how many frames the one that another answers is looked for.
+const askedWithin = 256
+
+// answered is the frame that a pong or a Close frame answers: the newest ping of the
+// other side with the same payload (RFC 6455 section 5.5.3), or its Close frame.
+func (r *reader) answered(row record.Row) uint64 {
+	asks := inspect.OpPing
+	switch row.Opcode() {
+	case inspect.OpPong:
+	case inspect.OpClose:
+		asks = inspect.OpClose
+	default:
+		return 0
+	}
+	at := int(row.N()) - 1
+	from := max(at-askedWithin, r.source.First(row.Session()))
+	before := make([]record.Row, max(at-from, 0))
+	before = before[:r.source.Rows(row.Session(), from, before)]
+	for _, x := range slices.Backward(before) {
+		if x.Opcode() != asks || x.Dir() == row.Dir() {
+			continue
+		}
+		if asks == inspect.OpClose || x.Length() == row.Length() && r.alike(x, row) {
+			return x.N()
+		}
+	}
+	return 0
+}
+
+// alike says that two control frames carry the same.
+func (r *reader) alike(a, b record.Row) bool {
+	m, err := r.source.Message(a, maxControl)
+	if err != nil {
+		return false
+	}
+	data := bytes.Clone(m.Data)
+	n, err := r.source.Message(b, maxControl)
+	return err == nil && bytes.Equal(data, n.Data)
+}
+
+// maxControl is how long a control frame's payload may be (RFC 6455 section 5.5).
+const maxControl = 125
 
 // ask has a page made and rows summed up, and waits a moment for it.
 func (r *reader) ask(w want, rows []record.Row) {
@@ -156,7 +207,7 @@ func (r *reader) ask(w want, rows []record.Row) {
 }
 
 // summary is the row's line if it is known.
-func (r *reader) summary(row record.Row) (string, bool) {
+func (r *reader) summary(row record.Row) (summary, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s, ok := r.sums[row]

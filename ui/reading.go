@@ -55,7 +55,7 @@ func readingCommands() []command {
 		{"fold", []string{"o"}, "fold", "fold the list or object, or open it", inDetail, nil, (*view).fold, nil},
 		{"fold-all", []string{"O"}, "", "fold everything, or open it", inDetail, nil, (*view).foldAll, nil},
 		{"pipe", []string{"|"}, "pipe", "pass the payload through a shell command", inDetail, nil, (*view).askPipe, (*view).pipe},
-		{"copy", []string{"y"}, "copy", "copy the payload, the frame, or a command that says it again", inDetail, nil, (*view).askCopy, (*view).copyAs},
+		{"copy", []string{"y", "x"}, "copy", "copy the payload, the frame, or a command that says it again", inDetail, nil, (*view).askCopy, (*view).copyAs},
 	}
 	for _, c := range all {
 		if !strings.HasPrefix(c.name, "fold") {

@@ -19,6 +19,12 @@ import (
 // them in a packet.
 func manyFrames(tb testing.TB, frames int) string {
 	tb.Helper()
+	return manyMessages(tb, frames, func(n int) string { return `{"n":` + strconv.Itoa(n) + `}` })
+}
+
+// manyMessages is manyFrames with other texts.
+func manyMessages(tb testing.TB, frames int, say func(n int) string) string {
+	tb.Helper()
 	path := filepath.Join(tb.TempDir(), "many.pcapng")
 	w, err := record.Create(record.Options{Path: path})
 	if err != nil {
@@ -33,8 +39,8 @@ func manyFrames(tb testing.TB, frames int) string {
 	off := int64(len(down))
 	for n := 0; n < frames; {
 		var b []byte
-		for range 64 {
-			text := `{"n":` + strconv.Itoa(n) + `}`
+		for range min(64, frames-n) {
+			text := say(n)
 			b = append(inspect.NewHeader(inspect.Fields{Fin: true, Opcode: inspect.OpText, Length: uint64(len(text))}).Append(b), text...)
 			n++
 		}

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -27,6 +28,8 @@ type sessions struct {
 	base      int   // the first of them that is not forgotten
 	gone      int   // those in upgrades that are
 	upgrades  []int // indices in the store of those that are no exchanges
+	cleared   int   // of the store's: those before it are left out, but for kept
+	kept      []int // those that were open when it was cleared
 	exchanges int
 	open      map[int]bool
 	ids       map[inspect.SessionID]int // where they are; nil: nobody asks
@@ -115,8 +118,13 @@ func (s *sessions) keep() {
 	}
 }
 
-// goTo goes to a session.
-func (s *sessions) goTo(session int) { s.seek, s.was = session, s.cursor }
+// goTo goes to a session, also to one that was left out.
+func (s *sessions) goTo(session int) {
+	if session < s.cleared && !slices.Contains(s.kept, session) {
+		s.kept, s.cleared = nil, 0
+	}
+	s.seek, s.was = session, s.cursor
+}
 
 // forget leaves out the sessions that a temporary recording has written over.
 func (s *sessions) forget(base int) {
@@ -133,19 +141,38 @@ func (s *sessions) forget(base int) {
 		n = base - s.base
 	}
 	s.base = base
+	if s.cleared > 0 {
+		n = len(s.kept)
+		s.kept = slices.DeleteFunc(s.kept, func(at int) bool { return at < base })
+		n -= len(s.kept)
+		if s.cleared < base {
+			s.cleared = 0
+			s.seek, s.was = max(s.selected(), base), s.cursor
+		}
+	}
 	if !s.choosy {
 		s.cursor, s.top = max(s.cursor-n, 0), max(s.top-n, 0)
 	}
 }
 
 func (s *sessions) rows() int {
-	switch {
-	case s.choosy:
+	if s.choosy {
 		return len(s.chosen)
-	case s.all:
-		return s.seen - s.base
 	}
-	return len(s.upgrades)
+	n := len(s.upgrades)
+	if s.all {
+		n = s.seen
+	}
+	return len(s.kept) + n - s.skipped()
+}
+
+// skipped is how many are left out from the beginning: of the store's, or of upgrades.
+func (s *sessions) skipped() int {
+	if s.all {
+		return max(s.base, s.cleared)
+	}
+	n, _ := slices.BinarySearch(s.upgrades, s.cleared)
+	return n
 }
 
 // at is the store's index of a row.
@@ -153,10 +180,26 @@ func (s *sessions) at(row int) int {
 	switch {
 	case s.choosy:
 		return s.chosen[row]
-	case s.all:
-		return s.base + row
+	case row < len(s.kept):
+		return s.kept[row]
+	}
+	if row += s.skipped() - len(s.kept); s.all {
+		return row
 	}
 	return s.upgrades[row]
+}
+
+// clear leaves out the sessions that are over, or shows them again if there is none; it
+// answers how many those are.
+func (s *sessions) clear() (over int) {
+	s.keep()
+	was := s.rows()
+	kept := slices.Sorted(maps.Keys(s.open))
+	s.kept, s.cleared = kept, s.seen
+	if over = was - s.rows(); over == 0 {
+		s.kept, s.cleared = nil, 0
+	}
+	return over
 }
 
 // number is what a row is called: it stays when those before it are forgotten,
@@ -305,7 +348,7 @@ func (v *view) drawSessions(screen tcell.Screen, r rect) {
 	}
 	s := &v.sessions
 	head := fmt.Sprintf(" SESSIONS %d", len(s.upgrades))
-	if s.choosy {
+	if s.choosy || s.cleared > 0 {
 		head = fmt.Sprintf(" SESSIONS %s of %d", grouped(int64(s.rows())), len(s.upgrades))
 	}
 	switch {

@@ -107,6 +107,12 @@ func (v *view) warnings(st *shown) []string {
 	for _, w := range v.options.Warnings {
 		all = append(all, visible(w))
 	}
+	switch n := len(v.hints); {
+	case n > 1:
+		all = append(all, fmt.Sprintf("%s (and %d more)", v.hints[0], n-1))
+	case n == 1:
+		all = append(all, v.hints[0])
+	}
 	p := v.source.Progress()
 	if p.Stopped != "" {
 		all = append(all, "the recording ended early: "+visible(p.Stopped))

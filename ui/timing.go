@@ -300,7 +300,11 @@ func (m *maker) saved(t *timing) {
 			continue
 		}
 		share := float64(wire[d]) / float64(size[d])
-		m.add(wayOf(d, " "), span{pad(barOf(min(share, 1), 20), 20), good}, span{fmt.Sprintf(" %s took %s on the wire for %s: %.3g %%", count(n[d], "message"), bytesOf(wire[d]), bytesOf(size[d]), share*100), plain})
+		saved := fmt.Sprintf("%.3g %% saved", 100-share*100)
+		if share > 1 {
+			saved = fmt.Sprintf("%.3g %% more", share*100-100)
+		}
+		m.add(wayOf(d, " "), span{pad(barOf(min(share, 1), 20), 20), good}, span{fmt.Sprintf(" %s, %s sent as %s: %s", count(n[d], "message"), bytesOf(size[d]), bytesOf(wire[d]), saved), plain})
 	}
 }
 

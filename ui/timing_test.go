@@ -29,7 +29,7 @@ func TestTiming(t *testing.T) {
 	p.close()
 	text := tabText(t, p.store(false), 0, 0, "Timing")
 	wants(t, text, "3 pings answered, 1 not: 1 ms at least, 4 ms in the middle, 9 ms at most", "1 pong answered no ping", "silence 2.0 s at most",
-		"→ ██ 8.94 %", "% headers: ", " for 326 B of payload in 5 frames", "3 messages took", "for 150 B", "to 2 kB")
+		"→ ██ 8.94 %", "% headers: ", " for 326 B of payload in 5 frames", "3 messages, 150 B sent as 37 B: 75.3 % saved", "to 2 kB")
 	if h := tabText(t, p.store(false), 0, 3, "Timing"); h != text {
 		t.Errorf("another row has another page:\n%s", h)
 	}

@@ -120,6 +120,7 @@ func (v *view) run() error {
 	v.app.SetScreen(v.screen).EnableMouse(true).EnablePaste(true).SetRoot(v, true)
 	v.start(v.reader.run)
 	v.start(v.shapes)
+	v.start(v.scout)
 	v.start(v.tick)
 	if err := v.app.Run(); err != nil && !hungUp(err) {
 		return err
@@ -153,7 +154,7 @@ func (v *view) start(f func(context.Context)) {
 func fallbacks(s tcell.Screen) {
 	for r, text := range map[rune]string{
 		'●': "*", '◆': "&", '▾': "v", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", '‖': "|", 'µ': "u",
-		'▁': "_", '▂': "_", '▃': "-", '▄': "-", '▅': "=", '▆': "=", '▇': "#", '█': "#", '▏': "|",
+		'▁': "_", '▂': "_", '▃': "-", '▄': "-", '▅': "=", '▆': "=", '▇': "#", '█': "#", '▏': "|", '⤶': "<",
 	} {
 		s.RegisterRuneFallback(r, text)
 	}

@@ -65,6 +65,8 @@ type view struct {
 	listing  listing
 	sieve    *sieve      // the filter that is set; nil: none
 	shaping  chan *shape // what is to be worked out
+	scouting chan struct{}
+	hints    []string // of what leads past wsproxy
 	marks    marks
 	search   search
 	saving   saving
@@ -88,7 +90,7 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 	if v.marks.waiting = slices.Clone(o.Marks); len(o.Marks) > 0 {
 		v.sessions.ids = map[inspect.SessionID]int{}
 	}
-	v.shaping = make(chan *shape, 1)
+	v.shaping, v.scouting = make(chan *shape, 1), make(chan struct{}, 1)
 	v.tour.scenes = o.Tour
 	v.sessions.all = o.Exchanges
 	v.reader = newReader(src, v.wake)
@@ -152,8 +154,15 @@ func (v *view) Draw(screen tcell.Screen) {
 	if v.sieve != nil {
 		v.sieve.look()
 	}
+	exchanges := v.sessions.exchanges
 	if v.sessions.update(v.source, v.sieve); v.sessions.behind {
 		v.wake()
+	}
+	if v.sessions.exchanges > exchanges {
+		select {
+		case v.scouting <- struct{}{}:
+		default:
+		}
 	}
 	v.arrive()
 	v.placeMarks()

@@ -61,7 +61,7 @@ func (c *control) breakOn(text string) error {
 		c.holds.Choose(nil)
 		return nil
 	}
-	f, err := filter.Compile(text)
+	f, err := filter.CompilePassing(text)
 	if err != nil {
 		return err
 	}

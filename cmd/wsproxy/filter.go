@@ -37,7 +37,7 @@ func (o *outputFlags) compiled() (*filter.Filter, error) {
 
 // completeFilter offers the fields and constants that fit.
 func completeFilter(_ *cobra.Command, _ []string, text string) ([]string, cobra.ShellCompDirective) {
-	from := strings.LastIndexAny(text, " &|()!") + 1
+	from := strings.LastIndexAny(text, " &|()!=") + 1
 	var all []string
 	for _, c := range filter.Complete(text, len(text)) {
 		all = append(all, text[:from]+c)
@@ -67,10 +67,15 @@ What is not there is nil, and a comparison that makes no sense is false. Of a me
 in fragments the last is chosen by what the message says.
 
 `)
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	printFields(&b)
+	return &cobra.Command{Use: "filter", Short: "The language that chooses frames", Long: strings.TrimRight(b.String(), "\n")}
+}
+
+// printFields prints the table of fields, for the help and for docs/output.md.
+func printFields(b *strings.Builder) {
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, f := range inspect.AllFields() {
 		fmt.Fprintf(w, "  %s\t%s\t%s\n", f.Name, f.Type, f.Doc)
 	}
 	_ = w.Flush() // into memory
-	return &cobra.Command{Use: "filter", Short: "The language that chooses frames", Long: strings.TrimRight(b.String(), "\n")}
 }

@@ -99,3 +99,22 @@ func (p portHint) print(w io.Writer, path string) {
 			port, foreignPorts[port], port, shellWord(path))
 	}
 }
+
+// pastHint tells of answers that lead clients past wsproxy, each once.
+type pastHint struct{ told []string }
+
+// mostPast is of how many it tells.
+const mostPast = 3
+
+func (p *pastHint) see(w io.Writer, e inspect.Event) {
+	x, ok := e.(*inspect.Exchange)
+	if !ok || len(p.told) >= mostPast {
+		return
+	}
+	for _, hint := range ui.Past(x) {
+		if !slices.Contains(p.told, hint) && len(p.told) < mostPast {
+			p.told = append(p.told, hint)
+			fmt.Fprintf(w, "wsproxy: hint: %s\n", hint)
+		}
+	}
+}

@@ -58,3 +58,29 @@ func TestForeignPorts(t *testing.T) {
 		}
 	}
 }
+
+// What leads past wsproxy is told once, and of a few alone.
+func TestPastHint(t *testing.T) {
+	var said strings.Builder
+	var hint pastHint
+	for _, to := range []string{"/a", "http://localhost:3000/a", "http://localhost:3000/a", "http://localhost:3000/b", "http://localhost:3000/c", "http://localhost:3000/d"} {
+		e := &inspect.Exchange{Conn: inspect.ConnInfo{Mode: "reverse", Target: "ws://localhost:3000"},
+			Request:  &inspect.Head{Method: "GET", Target: "/", Fields: []inspect.HeaderField{{Name: "Host", Value: "localhost:8080"}}},
+			Response: &inspect.Head{Status: 302, Fields: []inspect.HeaderField{{Name: "Location", Value: to}}}}
+		hint.see(&said, e)
+	}
+	hint.see(&said, &inspect.Closed{})
+	if got := said.String(); strings.Count(got, "\n") != 3 || !strings.HasPrefix(got, "wsproxy: hint: past wsproxy: / redirects to http://localhost:3000/a; ") || strings.Contains(got, "/d") {
+		t.Errorf("said:\n%s", got)
+	}
+}
+
+// docs/output.md has the table of a filter's fields as the help prints it.
+func TestFieldDocs(t *testing.T) {
+	var b strings.Builder
+	printFields(&b)
+	text, err := os.ReadFile("../../docs/output.md")
+	if want := strings.ReplaceAll("\n"+strings.TrimRight(b.String(), "\n"), "\n  ", "\n    "); err != nil || !strings.Contains(string(text), want) {
+		t.Errorf("docs/output.md lacks the table of fields, which wsproxy help filter prints (%v):\n%s", err, want)
+	}
+}

@@ -36,6 +36,8 @@ type view struct {
 
 	ports portHint // collects the ports of what is printed; nil: nobody asks
 
+	past pastHint // tells of what leads past wsproxy
+
 	printer *plain.Printer
 	store   *record.Store // what the screen shows; nil without one
 	apart   *apart        // the process of the screen; nil without one
@@ -211,6 +213,9 @@ func (v *view) print(ctx context.Context) error {
 			v.ports.see(c)
 			g.before(e, v.printer.Flush)
 			v.printer.Event(c, e)
+			if !v.flags.quiet && !v.flags.silent {
+				v.past.see(v.err, e)
+			}
 			g.after(e, v.printer.Flush)
 		},
 		After: func(*inspect.Conn) { v.printer.Flush() },

@@ -51,6 +51,27 @@ var directions = map[string]string{"up": ">", "down": "<"}
 // ofMessage are the fields for which the message has to be read.
 var ofMessage = map[string]bool{"size": true, "compressed": true, "undecodable": true, "invalid": true, "text": true, "json": true, "code": true, "reason": true}
 
+// ofRecording are the fields that only a recording answers: of a frame that is passing
+// they are not known yet.
+var ofRecording = map[string]bool{"frame": true, "finding": true, "missing": true, "session.n": true, "session.word": true,
+	"decode.protocol": true, "decode.name": true, "decode.kind": true, "decode.id": true, "decode.topic": true, "latency": true}
+
+// CompilePassing reads a filter for frames while they pass. The error is an *Error, also
+// where the filter asks for a field that only a recording answers.
+func CompilePassing(source string) (*Filter, error) {
+	f, err := Compile(source)
+	if err != nil {
+		return nil, err
+	}
+	if f.late != nil {
+		return nil, f.late
+	}
+	return f, nil
+}
+
+// Passing says that a field is known of frames while they pass.
+func Passing(field string) bool { return !ofRecording[field] }
+
 // Compile reads a filter. The error is an *Error.
 func Compile(source string) (*Filter, error) {
 	switch {
@@ -72,6 +93,7 @@ func Compile(source string) (*Filter, error) {
 		return nil, f.failed(err)
 	}
 	ast.Walk(&tree.Node, constants{}) // what is left of such names are fields
+	ast.Walk(&tree.Node, recorded{f})
 	var head, body []string
 	for _, part := range conjuncts(tree.Node) {
 		names := &names{}
@@ -114,14 +136,19 @@ func (f *Filter) failed(err error) error {
 	if strings.Contains(at.Message, "unexpected token EOF") {
 		return &Error{f.source, len(f.source), words(at.Message)}
 	}
+	return &Error{f.source, f.offset(at.From), words(at.Message)}
+}
+
+// offset is where a character of the source begins, in bytes.
+func (f *Filter) offset(character int) int {
 	n := 0
 	for i := range f.source {
-		if n == at.From {
-			return &Error{f.source, i, words(at.Message)}
+		if n == character {
+			return i
 		}
 		n++
 	}
-	return &Error{f.source, len(f.source), words(at.Message)}
+	return len(f.source)
 }
 
 // words says what the compiler means.
@@ -151,6 +178,25 @@ func (n *names) Visit(node *ast.Node) {
 	if name := fieldOf(*node); name != "" {
 		n.all = append(n.all, name)
 		n.message = n.message || ofMessage[name]
+	}
+}
+
+// recorded notes the first field that only a recording answers.
+type recorded struct{ filter *Filter }
+
+func (r recorded) Visit(node *ast.Node) {
+	name, at := fieldOf(*node), (*node).Location().From
+	if m, ok := (*node).(*ast.MemberNode); ok {
+		if p, ok := m.Property.(*ast.StringNode); ok {
+			name, at = fieldOf(m.Node)+"."+p.Value, m.Node.Location().From
+		}
+	}
+	if !ofRecording[name] {
+		return
+	}
+	e := &Error{r.filter.source, r.filter.offset(at), name + " is known of a recording only, not of frames that are passing"}
+	if r.filter.late == nil || e.At < r.filter.late.At {
+		r.filter.late = e
 	}
 }
 
@@ -249,12 +295,12 @@ func Complete(source string, at int) []string {
 	for from > 0 && (isWord(source[from-1]) || source[from-1] == '.') {
 		from--
 	}
-	prefix, before := source[from:at], strings.TrimRight(source[:from], " ")
+	prefix, before := source[from:at], strings.ReplaceAll(source[:from], " ", "")
 	var candidates []string
 	switch {
-	case strings.HasSuffix(before, "op ==") || strings.HasSuffix(before, "op !="):
+	case strings.HasSuffix(before, "op==") || strings.HasSuffix(before, "op!="):
 		candidates = opcodes
-	case strings.HasSuffix(before, "dir ==") || strings.HasSuffix(before, "dir !="):
+	case strings.HasSuffix(before, "dir==") || strings.HasSuffix(before, "dir!="):
 		candidates = []string{"up", "down"}
 	default:
 		for _, f := range inspect.AllFields() {

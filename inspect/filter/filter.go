@@ -77,6 +77,7 @@ type Filter struct {
 	head   *vm.Program // what must hold of the header; nil: nothing
 	body   *vm.Program // and of the message
 	uses   map[string]bool
+	late   *Error // where it asks for what only a recording answers; nil: nowhere
 }
 
 // String is the filter as it was written.

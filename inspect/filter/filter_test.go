@@ -247,6 +247,7 @@ func TestComplete(t *testing.T) {
 		"si":               {"size"},
 		"op == ":           {"continuation", "text", "binary", "close", "ping", "pong"},
 		"op == p":          {"ping", "pong"},
+		"fin&&op==p": {"ping", "pong"},
 		"dir != d":         {"down"},
 		"fin && session.p": {"session.path", "session.protocol"},
 		"size":             nil,
@@ -299,6 +300,43 @@ func TestFieldTable(t *testing.T) {
 		}
 	}
 	for name := range ofMessage {
+		if !slices.ContainsFunc(inspect.AllFields(), func(f inspect.Field) bool { return f.Name == name }) {
+			t.Errorf("%s is not in the table", name)
+		}
+	}
+}
+
+// TestPassing: what only a recording answers is refused for frames that pass, where it
+// is written.
+func TestPassing(t *testing.T) {
+	for source, want := range map[string]struct {
+		at   int
+		says string
+	}{
+		"op == text && len > 3 && session.path == \"/a\"": {},
+		"frame price":                          {}, // words to look for
+		"json.frame == 1 || text == 'finding'": {},
+		"frame == 3":                           {0, "frame is known of a recording only"},
+		"text == 'é' && finding != ''":         {16, "finding is known"},
+		"op == text and session.n == 1":        {15, "session.n is known"},
+		"session['word'] == '' || missing":     {0, "session.word is known"},
+		"op ==":                                {5, "something is missing"},
+		"latency > 1 or fin":                   {0, "latency is known"},
+		"fin && decode.name == 'x'":            {7, "decode.name is known"},
+	} {
+		f, err := CompilePassing(source)
+		var e *Error
+		switch {
+		case want.says == "" && (err != nil || f == nil):
+			t.Errorf("%s: %v", source, err)
+		case want.says != "" && (!errors.As(err, &e) || e.At != want.at || !strings.Contains(e.Message, want.says)):
+			t.Errorf("%s: %v", source, err)
+		}
+		if _, err := Compile(source); err != nil && source != "op ==" {
+			t.Errorf("%s: in a recording: %v", source, err)
+		}
+	}
+	for name := range ofRecording {
 		if !slices.ContainsFunc(inspect.AllFields(), func(f inspect.Field) bool { return f.Name == name }) {
 			t.Errorf("%s is not in the table", name)
 		}
