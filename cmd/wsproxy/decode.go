@@ -33,7 +33,8 @@ func decodeCmd() *cobra.Command {
 		Short: "Say what a message means to the application that sent it",
 		Long: `Decode the payload of a message from the standard input: Socket.IO, GraphQL, MQTT and
 so on, or JSON, MessagePack, CBOR, protobuf and what is packed in them. What it is is
-guessed from the bytes unless --as says so. A line end behind a text is left out.`,
+guessed from the bytes unless --as says so. A line end behind a text is left out. The
+exit code is 1 if something is not what its protocol asks for.`,
 		Example: `  echo '420["sum",2,3]' | wsproxy decode
   echo '82a8...' | wsproxy decode --hex
   wsproxy decode --as mqtt --base64 < payload.b64

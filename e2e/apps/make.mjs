@@ -1,5 +1,6 @@
 // Records real applications through wsproxy and writes what they said as fixtures of
 // inspect/decode:  node make.mjs WSPROXY FOLDER [NAME…]
+// With - as FOLDER it prints what wsproxy says the messages mean instead.
 // What is written has new ids and tokens each time; the items behind it are written by
 // `go test ./inspect/decode -run Fixtures -update` and are to be read.
 import { spawn, execFileSync } from 'node:child_process'
@@ -47,6 +48,7 @@ async function record(app) {
     await sleep(100) // the last answers
     proxy.kill('SIGINT')
     await within(8000, "wsproxy's end", exited)
+    if (folder === '-') return execFileSync(wsproxy, ['show', '--decoded', pcapng]).toString()
     return execFileSync(wsproxy, ['show', '--json', pcapng], { maxBuffer: 64 << 20 }).toString().trim().split('\n').map(l => JSON.parse(l))
   } finally {
     proxy?.kill('SIGKILL')
@@ -91,6 +93,10 @@ for (const [name, app] of Object.entries(apps)) {
   if (only.length && !only.includes(name)) continue
   try {
     const events = await record(app)
+    if (folder === '-') {
+      console.log(events)
+      continue
+    }
     mkdirSync(join(folder, app.protocol), { recursive: true })
     writeFileSync(join(folder, app.protocol, `app-${name}.txtar`), fixture(app, events))
     console.log(`${name}: ${events.length} events`)

@@ -5,7 +5,7 @@ func slackSocketMode() Protocol {
 	return Rule{
 		Name: "slack", Title: "Slack Socket Mode",
 		Path:   []string{"/link/*"},
-		First:  []string{"envelope_id", "type=hello&connection_info"},
+		First:  []string{"envelope_id&type", "type=hello&connection_info"},
 		Method: []string{"type"},
 		Detail: []string{"payload.event.type", "payload.command"},
 		ID:     []string{"envelope_id"},
@@ -68,7 +68,7 @@ func homeAssistant() Protocol {
 func meteorDDP() Protocol {
 	return Rule{
 		Name: "ddp", Title: "DDP: Meteor, Rocket.Chat",
-		First:      []string{"msg=connect&version", "msg=connected&session", "server_id"},
+		First:      []string{"msg=connect&version", "msg=connected&session"},
 		Method:     []string{"msg"},
 		Detail:     []string{"method", "name", "collection"},
 		ID:         []string{"id", "subs.0"},

@@ -1,5 +1,7 @@
 package decode
 
+import "strings"
+
 // chromeDevTools is the Chrome DevTools Protocol, which Node's inspector speaks too.
 func chromeDevTools() Protocol {
 	return Rule{
@@ -12,7 +14,7 @@ func chromeDevTools() Protocol {
 		Error:  []string{"error"},
 		Topic:  []string{"sessionId", "params.sessionId"},
 		Body:   []string{"error", "result", "params"},
-		spec:   "chromedevtools.github.io/devtools-protocol", pairs: "id and sessionId",
+		spec:   "chromedevtools.github.io/devtools-protocol", pairs: "id and sessionId", heard: ofDomain,
 	}.protocol()
 }
 
@@ -20,9 +22,8 @@ func chromeDevTools() Protocol {
 func webDriverBiDi() Protocol {
 	return Rule{
 		Name: "webdriver-bidi", Title: "WebDriver BiDi",
-		Path: []string{"/session", "/session/*"},
-		First: []string{"id&method=session.*&params", "id&method=browsingContext.*", "id&method=script.*&params", "type=success&id&result",
-			"type=error&error&message", "type=event&method"},
+		Path:   []string{"/session", "/session/*"},
+		First:  []string{"id&method=session.*&params", "id&method=browsingContext.*", "id&method=script.*&params"},
 		Method: []string{"method"},
 		ID:     []string{"id"},
 		Result: []string{"result"},
@@ -52,4 +53,11 @@ func playwright() Protocol {
 			}
 		},
 	}.protocol()
+}
+
+// ofDomain says that a method is one of a domain's: Runtime.evaluate. Other protocols
+// have dots in their methods too, but no capital in front.
+func ofDomain(b []byte) bool {
+	domain, method, _ := strings.Cut(jsonText(jsonGet(b, "method")), ".")
+	return domain != "" && method != "" && domain[0] >= 'A' && domain[0] <= 'Z' && method[0] >= 'a' && method[0] <= 'z'
 }

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"strconv"
 	"strings"
@@ -411,8 +412,20 @@ func noteBase64(n *Node) {
 		}
 	}
 	if upper && lower && digit {
-		n.Note = "base64"
+		n.Note, n.open = "base64", openBase64
 	}
+}
+
+// openBase64 is what is in base64, if it is more than bytes.
+func openBase64(n *Node) []Node {
+	b, err := base64.StdEncoding.DecodeString(n.Text)
+	if err != nil {
+		return nil
+	}
+	if k := sniffed(b, false, 1); k.Type != Binary || k.open != nil {
+		return []Node{k}
+	}
+	return nil
 }
 
 // jsonDocuments are the ends of JSON values that follow one another, apart by white

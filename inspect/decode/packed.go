@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
-	"encoding/xml"
 	"errors"
 	"io"
 
@@ -79,11 +78,10 @@ func sniffed(b []byte, isTextFrame bool, packed int) Node {
 	case isJSON(b):
 		return jsonNode(b[skipBlank(b, 0):])
 	case isTextFrame || isText(b):
-		n := Node{Type: Text, Text: string(b), raw: b}
 		if isXML(b) {
-			n.Note = "xml"
+			return xmlNode(b)
 		}
-		return n
+		return Node{Type: Text, Text: string(b), raw: b}
 	case packing(b) != "" && packed < packedMost:
 		if n, ok := unpacked(b, packed); ok {
 			return n
@@ -133,23 +131,5 @@ func unpackInside(n *Node) {
 			return k.Children()
 		}
 		return nil
-	}
-}
-
-// isXML says that a text is one XML element, well-formed as far as the first tags.
-func isXML(b []byte) bool {
-	b = bytes.TrimSpace(b)
-	if len(b) < 4 || b[0] != '<' || b[len(b)-1] != '>' {
-		return false
-	}
-	d := xml.NewDecoder(bytes.NewReader(b[:min(len(b), 4096)]))
-	for {
-		t, err := d.RawToken()
-		if err != nil {
-			return false
-		}
-		if _, ok := t.(xml.StartElement); ok {
-			return true
-		}
 	}
 }

@@ -42,6 +42,7 @@ type Rule struct {
 	spec, pairs, masks string
 	codes              map[uint16]string
 	after              func(it *Item, object []byte) // a last look, for what a rule cannot say
+	heard              func(object []byte) bool      // what a message must be beside having what First asks for; nil: nothing
 	spoken             bool                          // nothing else has what First asks for
 }
 
@@ -257,7 +258,7 @@ func (c *compiled) speaks(b []byte) bool {
 	}
 	for _, all := range c.first {
 		if !slices.ContainsFunc(all, func(w condition) bool { return !w.holds(b[i:]) }) {
-			return true
+			return c.heard == nil || c.heard(b[i:])
 		}
 	}
 	return false

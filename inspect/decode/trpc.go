@@ -7,7 +7,7 @@ func tRPC() Protocol {
 	return Rule{
 		Name: "trpc", Title: "tRPC",
 		Path:       []string{"/trpc*"},
-		First:      []string{"id&method=query&params", "id&method=mutation&params", "id&method=subscription&params", "id&result.type", "method=connectionParams"},
+		First:      []string{"id&method=query&params", "id&method=mutation&params", "id&method=subscription&params", "method=connectionParams"},
 		Method:     []string{"method", "result.type"},
 		Detail:     []string{"params.path"},
 		ID:         []string{"id"},
