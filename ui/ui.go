@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gdamore/tcell/v2"
+	"github.com/wsproxy/wsproxy/inspect/decode"
 	"github.com/wsproxy/wsproxy/record"
 )
 
@@ -68,6 +69,9 @@ type Options struct {
 	// at a time. Without it they are gone with the screen.
 	Marks     []record.Mark
 	KeepMarks func([]record.Mark) error
+
+	Protocols *decode.Table // those that messages are decoded by; nil: those that wsproxy knows
+	Decode    string        // the name of the one that every session is taken for; empty: it is guessed
 
 	Tour []Scene // what the screen leads through; may be empty
 
@@ -120,6 +124,7 @@ func (v *view) run() error {
 	v.app.SetScreen(v.screen).EnableMouse(true).EnablePaste(true).SetRoot(v, true)
 	v.start(v.reader.run)
 	v.start(v.shapes)
+	v.start(v.talks.run)
 	v.start(v.tick)
 	if err := v.app.Run(); err != nil && !hungUp(err) {
 		return err
@@ -152,7 +157,7 @@ func (v *view) start(f func(context.Context)) {
 // fallbacks are what is drawn where the terminal's character set lacks a sign.
 func fallbacks(s tcell.Screen) {
 	for r, text := range map[rune]string{
-		'●': "*", '◆': "&", '▾': "v", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", '‖': "|", 'µ': "u",
+		'●': "*", '◆': "&", '▾': "v", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⤶': "<", '⤷': ">", '⇣': "v", '→': ">", '←': "<", '␊': "$", '‖': "|", 'µ': "u",
 		'▁': "_", '▂': "_", '▃': "-", '▄': "-", '▅': "=", '▆': "=", '▇': "#", '█': "#", '▏': "|",
 	} {
 		s.RegisterRuneFallback(r, text)

@@ -65,6 +65,8 @@ type view struct {
 	listing  listing
 	sieve    *sieve      // the filter that is set; nil: none
 	shaping  chan *shape // what is to be worked out
+	talks    *talks
+	talk     *talk // of the session that is selected; nil: it has none
 	marks    marks
 	search   search
 	saving   saving
@@ -92,6 +94,7 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 	v.tour.scenes = o.Tour
 	v.sessions.all = o.Exchanges
 	v.reader = newReader(src, v.wake)
+	v.talks = newTalks(src, &o, v.wake)
 	v.app.SetInputCapture(v.capture)
 	return v
 }
@@ -198,6 +201,7 @@ func (v *view) update(l *layout) {
 		f.open(on)
 	}
 	x := v.source.Session(on)
+	v.talk = v.talks.listen(&x)
 	f.update(v.source, &x, v.order(on))
 	if v.follow {
 		f.cursor, f.seek = f.n-1, noSeek
@@ -218,11 +222,7 @@ func (v *view) order(session int) order {
 	if v.listing == (listing{}) {
 		return allRows{first, v.source.Len(session)}
 	}
-	s := v.frames.shape
-	if s == nil || s.session != session || s.listing != v.listing {
-		s = newShape(session, v.listing)
-		v.frames.shape = s
-	}
+	s := v.shape(session)
 	s.forget(first)
 	if !s.follow(v.source, shapeAtOnce) {
 		select {
@@ -261,14 +261,18 @@ func (v *view) shapes(ctx context.Context) {
 
 // fetch has the reader read what the lists and the tab will show.
 func (v *view) fetch(x *record.Session, w int) {
-	f := &v.frames
+	v.reader.ask(v.want(x, w), v.frames.inSight(), v.talk)
+}
+
+// inSight are the frames in sight.
+func (f *frames) inSight() []record.Row {
 	var rows []record.Row
 	for i := f.top; i < min(f.top+f.height, f.n); i++ {
 		if r, ok := f.row(i); ok {
 			rows = append(rows, r)
 		}
 	}
-	v.reader.ask(v.want(x, w), rows)
+	return rows
 }
 
 // want is the page that belongs to what is selected.
