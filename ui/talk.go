@@ -327,6 +327,13 @@ func (k *talk) plain() bool {
 	return k.protocol == "json" || k.protocol == "text" || k.protocol == "raw"
 }
 
+// isPlain is plain for who does not hold the talk.
+func (k *talk) isPlain() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.plain()
+}
+
 func (k *talk) finding(s *said) *inspect.Finding {
 	i := slices.IndexFunc(k.findings, func(f inspect.Finding) bool { return f.Frame == uint64(s.last) })
 	if i < 0 {
@@ -338,32 +345,46 @@ func (k *talk) finding(s *said) *inspect.Finding {
 
 // mark says what an item answers, or what answers it.
 func (k *talk) mark(s *said) span {
-	switch _, waits := k.waiting[uint64(s.n)]; {
+	switch {
 	case s.answersAt > 0:
 		return span{fmt.Sprintf("⤶ #%d +%s", s.answersAt, took(s.latency)), dim}
 	case s.answered > 0 && s.fails:
 		return span{fmt.Sprintf("⤷ #%d +%s", s.answered, took(s.after)), bad}
 	case s.answered > 0:
 		return span{fmt.Sprintf("⤷ #%d +%s", s.answered, took(s.after)), dim}
-	case waits && s.kind == decode.Request:
+	case k.waits(s):
 		return span{"unanswered " + aged(k.age(s.time)), odd}
 	}
 	return span{}
 }
 
+// waits says that an item is a request without an answer. In a form, which has no
+// requests but what looks like one, nobody can tell.
+func (k *talk) waits(s *said) bool {
+	_, waits := k.waiting[uint64(s.n)]
+	return waits && s.kind == decode.Request && s.answered == 0 && !isForm(k.protocol)
+}
+
 // aged is an age, which nobody reads to the millisecond.
 func aged(d time.Duration) string {
-	if d < time.Second {
+	switch {
+	case d < time.Second:
 		return took(max(d, 0))
+	case d < 10*time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < 10*time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 100*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
 	}
-	return fmt.Sprintf("%s s", grouped(int64(d/time.Second)))
+	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }
 
 // unanswered are the requests that nothing has answered, the oldest first.
 func (k *talk) unanswered() []decode.Waiting {
 	var all []decode.Waiting
 	for _, n := range slices.Sorted(maps.Keys(k.waiting)) {
-		if s, ok := k.ledger.get(uint32(n)); !ok || s.kind == decode.Request && s.answered == 0 {
+		if s, ok := k.ledger.get(uint32(n)); ok && k.waits(&s) {
 			all = append(all, k.waiting[n])
 		}
 	}

@@ -289,6 +289,7 @@ func (v *view) want(x *record.Session, w int) want {
 		out.row, _ = f.frame(v.source, f.cursor) // without one nothing is shown
 	}
 	v.desk.reads(&out)
+	v.listens(&out)
 	return out
 }
 
@@ -333,16 +334,10 @@ func (v *view) drawTabs(screen tcell.Screen, r rect) {
 	fill(screen, r.x, r.y, r.w, style)
 	v.tabRects = v.tabRects[:0]
 	x := r.x
-	for i, t := range tabs() {
-		text := fmt.Sprintf(" %d %s ", i+1, t.name)
+	for i, text := range v.tabTexts(r.w) {
 		s := style
 		if i == v.tab {
-			text, s = fmt.Sprintf("[%d %s]", i+1, t.name), style.Bold(true)
-		}
-		if t.count != nil && v.frames.session >= 0 {
-			if n := t.count(v); n > 0 {
-				text = fmt.Sprintf("%s(%d)%s", text[:len(text)-1], n, text[len(text)-1:])
-			}
+			s = style.Bold(true)
 		}
 		n := put(screen, rect{x, r.y, r.x + r.w - x, 1}, text, s)
 		v.tabRects = append(v.tabRects, rect{x, r.y, n, 1})
