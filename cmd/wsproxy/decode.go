@@ -193,8 +193,8 @@ func (f *decodeFlags) message(b []byte) (*inspect.Message, error) {
 func (f *decodeFlags) print(out *bufio.Writer, session *decode.Session, it *decode.Item) error {
 	if f.json {
 		line := struct {
-			Decode string       `json:"decode"`
-			Item   *decode.Item `json:"item"`
+			Protocol string       `json:"protocol"`
+			Item     *decode.Item `json:"item"`
 		}{session.Protocol(), it}
 		b, err := json.Marshal(line)
 		if err != nil {

@@ -161,6 +161,15 @@ const mqtt = version => ({
   },
 })
 
+// rpc is what connects JSON-RPC to a WebSocket.
+async function rpc() {
+  const { WebSocketMessageReader, WebSocketMessageWriter } = await import('vscode-ws-jsonrpc')
+  const { createMessageConnection, CancellationTokenSource } = require('vscode-jsonrpc/node')
+  const socket = ws => ({ send: m => ws.send(m), onMessage: f => ws.on('message', m => f(m.toString())), onError: f => ws.on('error', f), onClose: f => ws.on('close', f), dispose: () => ws.close() })
+  const connection = ws => createMessageConnection(new WebSocketMessageReader(socket(ws)), new WebSocketMessageWriter(socket(ws)))
+  return { connection, CancellationTokenSource }
+}
+
 async function freePort() {
   const s = createTCP().listen(0, '127.0.0.1')
   await once(s, 'listening')
@@ -233,6 +242,42 @@ export const apps = {
       await run('{ nothing }')
       await sleep(150)
       c.close()
+    },
+  },
+  'vscode-ws-jsonrpc': {
+    about: 'JSON-RPC as language servers speak it: vscode-ws-jsonrpc on both sides, each asks the other.', protocol: 'json-rpc',
+    async serve({ http, listening, stop }) {
+      const { connection } = await rpc()
+      const wss = new WebSocketServer({ server: http })
+      stop.push(() => wss.close())
+      wss.on('connection', ws => {
+        const c = connection(ws)
+        c.onRequest('initialize', async () => ({ capabilities: { folders: await c.sendRequest('workspace/workspaceFolders') } }))
+        c.onRequest('slow', async () => { await sleep(100); return null })
+        c.onNotification('textDocument/didOpen', d => c.sendNotification('textDocument/publishDiagnostics', { uri: d.textDocument.uri, diagnostics: [] }))
+        c.listen()
+      })
+      return listening(http)
+    },
+    async use({ url }) {
+      const { connection, CancellationTokenSource } = await rpc()
+      const ws = new WebSocket(url)
+      await once(ws, 'open')
+      const c = connection(ws)
+      c.onRequest('workspace/workspaceFolders', () => [{ uri: 'file:///a', name: 'a' }])
+      c.listen()
+      await c.sendRequest('initialize', { processId: 1 })
+      const told = new Promise(ok => c.onNotification('textDocument/publishDiagnostics', ok))
+      c.sendNotification('textDocument/didOpen', { textDocument: { uri: 'file:///a', text: 'x' } })
+      await told
+      await c.sendRequest('nothing').catch(() => {})
+      const stop = new CancellationTokenSource()
+      const slow = c.sendRequest('slow', stop.token)
+      await sleep(20)
+      stop.cancel()
+      await slow.catch(() => {})
+      ws.close()
+      await once(ws, 'close')
     },
   },
   'node-inspector': {

@@ -1,6 +1,7 @@
 // Records real applications through wsproxy and writes what they said as fixtures of
 // inspect/decode:  node make.mjs WSPROXY FOLDER [NAME…]
 // With - as FOLDER it prints what wsproxy says the messages mean instead.
+// mqtt-5 and nats need Debian's mosquitto and nats-server.
 // What is written has new ids and tokens each time; the items behind it are written by
 // `go test ./inspect/decode -run Fixtures -update` and are to be read.
 import { spawn, execFileSync } from 'node:child_process'

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -52,7 +53,7 @@ func FuzzDecoders(f *testing.F) {
 	all := t.Protocols()
 	for i, p := range all {
 		for _, name := range fixtures(f) {
-			if fix := readFixture(f, name); strings.Contains(name, "/"+p.Name+"/") {
+			if fix := readFixture(f, name); filepath.Base(filepath.Dir(name)) == p.Name {
 				f.Add(uint8(i), script(fix.messages))
 				f.Add(uint8(255), script(fix.messages))
 			}

@@ -23,7 +23,7 @@ func jsonProtocol() Protocol {
 			if i := skipBlank(b, 0); i == len(b) || b[i] != '{' && b[i] != '[' && b[i] != 0x1e {
 				return 0
 			}
-			if h.Now.Whole && jsonDocuments(b, func(int, int) {}) != nil {
+			if h.Now.Whole && jsonDocuments(b, 0, func(int, int) {}) != nil {
 				if !meansJSON(b) {
 					return 0
 				}
@@ -52,8 +52,11 @@ func (j anyJSON) Message(m *inspect.Message, out *Out) *Broken {
 			return nil
 		}
 	}
-	err := jsonDocuments(b, func(off, end int) { j.tell(b, off, end, out) })
+	err := jsonDocuments(b, 0, func(off, end int) { j.tell(b, off, end, out) })
 	if err == nil {
+		if len(out.items) == 0 { // separators alone
+			out.whole(Event, "(empty)")
+		}
 		return nil
 	}
 	if len(out.items) > 0 || !meansJSON(b) {

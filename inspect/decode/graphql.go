@@ -61,8 +61,19 @@ func operation(it *Item, b []byte) {
 	payload := jsonGet(b, "payload")
 	switch it.Name {
 	case "subscribe", "start":
-		name := jsonText(jsonGet(payload, "operationName"))
-		kind, named := queryName(jsonText(jsonGet(payload, "query")))
+		var query, operation []byte
+		if len(payload) > 0 && payload[0] == '{' {
+			_, _ = jsonEach(payload, 0, func(n, v []byte) bool {
+				if isName(n, "query") {
+					query = v
+				} else if isName(n, "operationName") {
+					operation = v
+				}
+				return query == nil || operation == nil
+			})
+		}
+		name := jsonText(operation)
+		kind, named := queryName(jsonText(query))
 		if name == "" {
 			name = named
 		}

@@ -5,7 +5,9 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"encoding/binary"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,24 +43,24 @@ func bomb(t *testing.T, how string, inside []byte) []byte {
 // What peers may send to make a decoder work: each is decoded by every protocol, in
 // bounded time and memory.
 func TestHostile(t *testing.T) {
-	zeros := make([]byte, 64<<20)
+	zeros := make([]byte, 32<<20)
 	gz := bomb(t, "gzip", zeros)
 	for name, b := range map[string][]byte{
-		"deep lists":            []byte(strings.Repeat("[", 1<<18)),
-		"deep objects":          []byte(strings.Repeat(`{"a":`, 1<<18)),
+		"deep lists":            []byte(strings.Repeat("[", 1<<16)),
+		"deep objects":          []byte(strings.Repeat(`{"a":`, 1<<16)),
 		"deep and whole":        []byte(strings.Repeat("[", 1000) + strings.Repeat("]", 1000)),
-		"a number of 256 KiB":   []byte(`{"id":` + strings.Repeat("9", 1<<18) + `,"method":"x"}`),
-		"an id of 256 KiB":      []byte(`{"jsonrpc":"2.0","id":"` + strings.Repeat("x", 1<<18) + `","method":"x"}`),
-		"many documents":        bytes.Repeat([]byte(`{"id":1}`+"\n"), 1<<14),
-		"many in a batch":       append(append([]byte(`[`), bytes.Repeat([]byte(`{"jsonrpc":"2.0","id":1,"method":"a"},`), 1<<13)...), []byte(`{}]`)...),
+		"a number of 64 KiB":    []byte(`{"id":` + strings.Repeat("9", 1<<16) + `,"method":"x"}`),
+		"an id of 64 KiB":       []byte(`{"jsonrpc":"2.0","id":"` + strings.Repeat("x", 1<<16) + `","method":"x"}`),
+		"many documents":        bytes.Repeat([]byte(`{"id":1}`+"\n"), 1<<12),
+		"many in a batch":       append(append([]byte(`[`), bytes.Repeat([]byte(`{"jsonrpc":"2.0","id":1,"method":"a"},`), 1<<11)...), []byte(`{}]`)...),
 		"json in json":          []byte(`{"a":` + quoted(quoted(quoted(`{"b":[1]}`))) + `}`),
 		"2^32 values":           {0xdd, 0xff, 0xff, 0xff, 0xff, 0x01},
 		"2^32 members":          {0xdf, 0xff, 0xff, 0xff, 0xff, 0xa1, 'a', 1},
 		"2^64 values":           {0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01},
-		"deep MessagePack":      bytes.Repeat([]byte{0x91}, 1<<18),
+		"deep MessagePack":      bytes.Repeat([]byte{0x91}, 1<<16),
 		"deep MessagePack, end": append(bytes.Repeat([]byte{0x91}, 1<<16), 0xc0),
-		"deep CBOR":             bytes.Repeat([]byte{0x81}, 1<<18),
-		"endless CBOR":          bytes.Repeat([]byte{0x9f}, 1<<18),
+		"deep CBOR":             bytes.Repeat([]byte{0x81}, 1<<16),
+		"endless CBOR":          bytes.Repeat([]byte{0x9f}, 1<<16),
 		"a varint of 10 bytes":  {0x08, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f},
 		"protobuf in protobuf":  nestedProtobuf(400),
 		"gzip bomb":             gz,
@@ -66,13 +68,16 @@ func TestHostile(t *testing.T) {
 		"zstd bomb":             bomb(t, "zstd", zeros),
 		"bombs in a bomb":       bomb(t, "gzip", bytes.Repeat(gz, 20)),
 		"mqtt of 256 MiB":       {0x30, 0xff, 0xff, 0xff, 0x7f, 0, 1, 'a'},
-		"only line ends":        bytes.Repeat([]byte("\n"), 1<<18),
-		"only separators":       bytes.Repeat([]byte{0x1e}, 1<<18),
-		"only zeros":            make([]byte, 1<<18),
+		"only line ends":        bytes.Repeat([]byte("\n"), 1<<16),
+		"only separators":       bytes.Repeat([]byte{0x1e}, 1<<16),
+		"only zeros":            make([]byte, 1<<16),
 		"random":                noise(1 << 20),
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, p := range table(t).Protocols() {
+				if strings.Contains(name, "bomb") && !slices.Contains([]string{"text", "json", "mqtt", "kubernetes"}, p.Name) {
+					continue // those that look at any bytes do so in the same way
+				}
 				s := table(t).Session(nil)
 				if err := s.Force(p.Name); err != nil {
 					t.Fatal(err)
@@ -102,9 +107,14 @@ func hostile(t *testing.T, s *Session, name string, b []byte) {
 	if took > 5*time.Second { // on a slow machine under the race detector; it is milliseconds
 		t.Errorf("%s took %v", name, took)
 	}
-	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 400<<20 {
+	if int64(after.HeapAlloc)-int64(before.HeapAlloc) > 64<<20 { // most of it is garbage
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+	}
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 64<<20 {
 		t.Errorf("%s keeps %d MiB", name, kept>>20)
 	}
+	runtime.KeepAlive(s)
 }
 
 func quoted(s string) string { return string(quote(nil, s)) }
@@ -150,5 +160,30 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 	if len(s.order) > 3*maxWaiting {
 		t.Errorf("the order has %d entries", len(s.order))
+	}
+}
+
+// Whatever a message of a fixture is cut to, the rest of the conversation is decoded.
+func TestTruncated(t *testing.T) {
+	for _, name := range fixtures(t) {
+		f := readFixture(t, name)
+		for i, cut := range f.messages {
+			for n := 0; n < min(len(cut.data), 64); n++ {
+				s := table(t).Session(nil)
+				if err := s.Force(filepath.Base(filepath.Dir(name))); err != nil {
+					t.Fatal(err)
+				}
+				for k, m := range f.messages[max(0, i-1):min(len(f.messages), i+2)] {
+					if m.op == 0 {
+						continue
+					}
+					data := m.data
+					if k == min(i, 1) {
+						data = data[:min(n, len(data))]
+					}
+					checkItems(t, s, &inspect.Message{Dir: m.dir, Opcode: m.op, Data: data, First: uint64(k + 1), Last: uint64(k + 1)})
+				}
+			}
+		}
 	}
 }

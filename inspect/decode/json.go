@@ -44,7 +44,7 @@ func (n *nest) push(object bool) bool {
 	return true
 }
 
-func (n *nest) objectNode() bool {
+func (n *nest) inObject() bool {
 	d := n.depth - 1
 	return n.bits[d/64]>>(d%64)&1 == 1
 }
@@ -100,7 +100,7 @@ func jsonNext(b []byte, i int, open *nest) (next int, done bool, why string) {
 		if i >= len(b) {
 			return i, false, "a bracket is never closed"
 		}
-		object := open.objectNode()
+		object := open.inObject()
 		switch c := b[i]; {
 		case c == ',' && object:
 			i, why = jsonName(b, skipBlank(b, i+1))
@@ -234,7 +234,7 @@ func jsonEach(b []byte, i int, f func(name, value []byte) bool) (end int, why st
 			if i, why = jsonName(b, i); why != "" {
 				return i, why
 			}
-			name = bytes.TrimRight(b[start:i], " \t\r\n:")
+			name = trimName(b[start:i])
 		}
 		if end, why = jsonValue(b, i); why != "" {
 			return end, why
@@ -254,6 +254,14 @@ func jsonEach(b []byte, i int, f func(name, value []byte) bool) (end int, why st
 			return i, "a comma or a bracket was expected"
 		}
 	}
+}
+
+// trimName is a member's name without the colon and the blanks behind it.
+func trimName(b []byte) []byte {
+	for b[len(b)-1] != '"' {
+		b = b[:len(b)-1]
+	}
+	return b
 }
 
 // jsonList are the values of a list; nil where b is none.
@@ -280,10 +288,18 @@ func jsonGet(b []byte, path ...string) []byte {
 		if i >= len(b) || b[i] != '{' && b[i] != '[' {
 			return nil
 		}
+		index := -1
+		if b[i] == '[' {
+			n, err := strconv.Atoi(name)
+			if err != nil {
+				return nil
+			}
+			index = n
+		}
 		var found []byte
 		k := 0
 		_, _ = jsonEach(b, i, func(n, v []byte) bool {
-			if n == nil && strconv.Itoa(k) == name || n != nil && isName(n, name) {
+			if n == nil && k == index || n != nil && isName(n, name) {
 				found = v
 			}
 			k++
@@ -428,11 +444,11 @@ func openBase64(n *Node) []Node {
 	return nil
 }
 
-// jsonDocuments are the ends of JSON values that follow one another, apart by white
-// space or by U+001E (RFC 7464), and by nothing else.
-func jsonDocuments(b []byte, f func(off, end int)) *Broken {
+// jsonDocuments calls f for the JSON values from b[i] on that follow one another, apart
+// by white space or by U+001E (RFC 7464), and by nothing else.
+func jsonDocuments(b []byte, i int, f func(off, end int)) *Broken {
 	gap := func(c byte) bool { return blank(c) || c == 0x1e }
-	for i := 0; ; {
+	for {
 		for i < len(b) && gap(b[i]) {
 			i++
 		}

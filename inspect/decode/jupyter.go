@@ -10,11 +10,14 @@ import (
 // jupyterProtocol is what Jupyter's kernels speak.
 func jupyterProtocol() Protocol {
 	return Protocol{
-		Name: "jupyter", Title: "Jupyter kernel messages", Knows: "subprotocol v1.kernel.websocket.jupyter.org; path /api/kernels/…/channels",
+		Name: "jupyter", Title: "Jupyter kernel messages", Knows: "subprotocol v1.kernel.websocket.jupyter.org; path /api/kernels/…/channels; a message with header.msg_type and parent_header",
 		Pairs: "parent_header.msg_id = header.msg_id: …_request → …_reply", Masks: "nothing of its own", Spec: "jupyter-client.readthedocs.io messaging",
 		bid: func(h *Hints) int {
 			if strings.Contains(h.Path, "/api/kernels/") && strings.HasSuffix(h.Path, "/channels") {
 				return max(spokenBid, h.is("v1.kernel.websocket.jupyter.org"))
+			}
+			if h.Now.Text && jsonGet(h.Now.Data, "header", "msg_type") != nil && jsonGet(h.Now.Data, "parent_header") != nil {
+				return spokenBid
 			}
 			return h.is("v1.kernel.websocket.jupyter.org")
 		},

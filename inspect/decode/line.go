@@ -34,7 +34,7 @@ func (it *Item) line(most int, tree bool) string {
 		b.WriteString("  topic=" + inspect.Visible([]byte(it.Topic), 120))
 	}
 	if it.Answers > 0 {
-		fmt.Fprintf(&b, "  ⤶ #%d %s +%s", it.Answers, inspect.Visible([]byte(it.Of), 80), it.Latency.Round(time.Microsecond))
+		fmt.Fprintf(&b, "  ⤶ #%d %s +%s", it.Answers, inspect.Visible([]byte(it.Of), 80), short(it.Latency))
 	}
 	if n := it.Brief(); tree && !n.empty() {
 		b.WriteString("  ")
@@ -44,6 +44,17 @@ func (it *Item) line(most int, tree bool) string {
 		b.WriteString("  ! " + f.ID + ": " + inspect.Visible([]byte(f.Detail), 300))
 	}
 	return b.String()
+}
+
+// short is a duration in as many digits as anybody reads.
+func short(d time.Duration) time.Duration {
+	switch {
+	case d < time.Millisecond:
+		return d.Round(time.Microsecond)
+	case d < time.Second:
+		return d.Round(100 * time.Microsecond)
+	}
+	return d.Round(10 * time.Millisecond)
 }
 
 // jsonMost is about how many bytes JSON of a tree has at most.

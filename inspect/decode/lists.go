@@ -93,9 +93,16 @@ func (o *ocpp) Message(m *inspect.Message, out *Out) *Broken {
 // wampProtocol is WAMP v2 in its serialisations.
 func wampProtocol() Protocol {
 	return Protocol{
-		Name: "wamp", Title: "WAMP v2 (JSON, MessagePack, CBOR): Crossbar, Autobahn", Knows: "subprotocol wamp.2.json, wamp.2.msgpack, wamp.2.cbor",
+		Name: "wamp", Title: "WAMP v2 (JSON, MessagePack, CBOR): Crossbar, Autobahn", Knows: "subprotocol wamp.2.json, wamp.2.msgpack, wamp.2.cbor; a first message [1,realm,{roles}]",
 		Pairs: "request id, element 1 (of ERROR elements 1 and 2); HELLO → WELCOME", Masks: "CHALLENGE and AUTHENTICATE", Spec: "wamp-proto.org",
-		bid: func(h *Hints) int { return h.is("wamp.2.*") },
+		bid: func(h *Hints) int {
+			if b := h.Now.Data; h.Now.Text && h.Dir == inspect.ToServer && strings.HasPrefix(string(b[:min(len(b), 3)]), "[1,") {
+				if all := jsonList(b); len(all) == 3 && all[1][0] == '"' && jsonGet(all[2], "roles") != nil {
+					return spokenBid
+				}
+			}
+			return h.is("wamp.2.*")
+		},
 		new: func(h *Hints) Decoder { return wamp{form: h.Subprotocol} },
 	}
 }

@@ -51,7 +51,7 @@ func anyJSONValue(rng *rand.Rand, depth int) any {
 // The walkers read what the libraries write, and mean the same.
 func TestFormsAgreeWithLibraries(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 3000 {
+	for range 1000 {
 		v := anyJSONValue(rng, 4)
 		want := normal(t, v)
 		packed, err := msgpack.Marshal(v)

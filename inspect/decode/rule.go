@@ -246,7 +246,7 @@ func (c *compiled) named(b []byte) bool {
 
 // speaks says that a message has what the rule's messages have.
 func (c *compiled) speaks(b []byte) bool {
-	i := skipBlank(b, 0)
+	i := bodyAt(b)
 	if len(c.first) == 0 || i == len(b) {
 		return false
 	}
@@ -291,7 +291,7 @@ func (r ruled) Message(m *inspect.Message, out *Out) *Broken {
 		r.pair(it, string(b), &picked{})
 		return nil
 	}
-	if i := skipBlank(b, 0); b[i] == '{' { // one pass for what nearly all messages are
+	if i := bodyAt(b); i < len(b) && b[i] == '{' { // one pass for what nearly all messages are
 		var in picked
 		end, why := r.pick(b, i, &in)
 		if why != "" {
@@ -303,7 +303,7 @@ func (r ruled) Message(m *inspect.Message, out *Out) *Broken {
 		}
 	}
 	var wrong *Broken
-	err := jsonDocuments(b, func(off, end int) {
+	err := jsonDocuments(b, bodyAt(b), func(off, end int) {
 		if wrong == nil && b[off] != '{' && b[off] != '[' {
 			wrong = broken(off, "an object was expected")
 		} else if wrong == nil {
@@ -313,7 +313,21 @@ func (r ruled) Message(m *inspect.Message, out *Out) *Broken {
 	if wrong != nil {
 		return wrong
 	}
+	if err == nil && len(out.items) == 0 {
+		out.whole(Event, "(empty)")
+	}
 	return err
+}
+
+// bodyAt is where a message's JSON begins: some language servers send the header that
+// their base protocol has on a pipe (LSP, base protocol).
+func bodyAt(b []byte) int {
+	if bytes.HasPrefix(b, []byte("Content-Length:")) {
+		if _, body, ok := bytes.Cut(b, []byte("\r\n\r\n")); ok {
+			return skipBlank(b, len(b)-len(body))
+		}
+	}
+	return skipBlank(b, 0)
 }
 
 // document tells an object, or each object of a list, which is a batch.

@@ -10,8 +10,13 @@ import (
 // sipProtocol is SIP over WebSocket (RFC 7118): one message of SIP a message.
 func sipProtocol() Protocol {
 	return Protocol{
-		Name: "sip", Title: "SIP", Knows: "subprotocol sip", Pairs: "Call-ID and CSeq; two line ends → one", Masks: "Authorization, Proxy-Authorization", Spec: "RFC 7118, RFC 3261",
-		bid: func(h *Hints) int { return h.is("sip") },
+		Name: "sip", Title: "SIP", Knows: "subprotocol sip; a first line with SIP/2.0", Pairs: "Call-ID and CSeq; two line ends → one", Masks: "Authorization, Proxy-Authorization", Spec: "RFC 7118, RFC 3261",
+		bid: func(h *Hints) int {
+			if line, _, ok := bytes.Cut(h.Now.Data, []byte("\r\n")); ok && (bytes.HasSuffix(line, []byte(" SIP/2.0")) || bytes.HasPrefix(line, []byte("SIP/2.0 "))) {
+				return spokenBid
+			}
+			return h.is("sip")
+		},
 		new: func(*Hints) Decoder { return sip{} },
 	}
 }

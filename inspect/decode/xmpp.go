@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -9,8 +10,13 @@ import (
 // xmppProtocol is XMPP over WebSocket (RFC 7395).
 func xmppProtocol() Protocol {
 	return Protocol{
-		Name: "xmpp", Title: "XMPP", Knows: "subprotocol xmpp", Pairs: "id of an iq; open → open; r → a", Masks: "what auth and response carry", Spec: "RFC 7395, RFC 6120",
-		bid: func(h *Hints) int { return h.is("xmpp") },
+		Name: "xmpp", Title: "XMPP", Knows: "subprotocol xmpp; a first element <open> of its framing", Pairs: "id of an iq; open → open; r → a", Masks: "what auth and response carry", Spec: "RFC 7395, RFC 6120",
+		bid: func(h *Hints) int {
+			if b := h.Now.Data; bytes.HasPrefix(b, []byte("<open ")) && bytes.Contains(b, []byte("urn:ietf:params:xml:ns:xmpp-framing")) {
+				return spokenBid
+			}
+			return h.is("xmpp")
+		},
 		new: func(*Hints) Decoder { return xmpp{} },
 	}
 }
