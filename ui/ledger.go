@@ -48,6 +48,7 @@ const (
 // ledger is not safe for several goroutines.
 type ledger struct {
 	make  func() (*os.File, error)
+	most  int      // items in the file, a multiple of chunkSlots
 	file  *os.File // nil: all of it is in the tail
 	n     uint32   // items there ever were
 	tail  []byte   // the newest chunk
@@ -65,12 +66,12 @@ type chunk struct {
 
 // place is where a chunk lies in the file, which is written over from its beginning.
 func (l *ledger) place(number int) int64 {
-	return int64(number-1) % (ledgerMost / chunkSlots) * chunkSlots * slotSize
+	return int64(number-1) % int64(l.most/chunkSlots) * chunkSlots * slotSize
 }
 
 // oldest is the first item that is left.
 func (l *ledger) oldest() uint32 {
-	gone := max(len(l.lasts)-1-ledgerMost/chunkSlots, 0) // chunks; the newest is not in the file
+	gone := max(len(l.lasts)-1-l.most/chunkSlots, 0) // chunks; the newest is not in the file
 	return uint32(gone*chunkSlots) + 1
 }
 
@@ -187,7 +188,7 @@ func (l *ledger) close() {
 	if l.file != nil {
 		record.Discard(l.file)
 	}
-	*l = ledger{make: l.make}
+	*l = ledger{make: l.make, most: l.most}
 }
 
 func (s *said) write(b []byte) {

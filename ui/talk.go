@@ -55,7 +55,7 @@ const (
 
 func newTalk(src source, t *decode.Table, session int, as string) *talk {
 	k := &talk{listener: *newListener(src, t, session, as), every: statesApart}
-	k.ledger.make = src.Scratch
+	k.ledger.make, k.ledger.most = src.Scratch, ledgerMost
 	k.keep()
 	return k
 }

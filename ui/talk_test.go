@@ -148,7 +148,7 @@ func TestForcedProtocol(t *testing.T) {
 func TestLedger(t *testing.T) {
 	p := newPlay(t)
 	p.close()
-	l := ledger{make: p.store(false).Scratch}
+	l := ledger{make: p.store(false).Scratch, most: ledgerMost}
 	defer l.close()
 	for i := uint32(1); i <= 5000; i++ {
 		s := said{first: 2 * i, last: 2 * i, id: fmt.Sprint("id", i), topic: "t", text: fmt.Sprint("item ", i), name: 4}

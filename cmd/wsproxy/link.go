@@ -65,11 +65,11 @@ type hello struct {
 	NoColor   bool      `json:"no_color,omitempty"`
 	Theme     string    `json:"theme,omitempty"`
 	Exchanges bool      `json:"exchanges,omitempty"`
-	Tour      bool      `json:"tour,omitempty"`    // through the demo
+	Tour      bool      `json:"tour,omitempty"`      // through the demo
 	Decode    string    `json:"decode,omitempty"`    // the protocol that sessions are taken for
 	Protocols string    `json:"protocols,omitempty"` // the file with the user's own
-	Save      bool      `json:"save,omitempty"`    // the recording is a temporary one, which can be saved
-	Control   bool      `json:"control,omitempty"` // it may have things done to the traffic
+	Save      bool      `json:"save,omitempty"`      // the recording is a temporary one, which can be saved
+	Control   bool      `json:"control,omitempty"`   // it may have things done to the traffic
 	Status    ui.Status `json:"status"`
 }
 
