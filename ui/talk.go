@@ -241,7 +241,8 @@ func isForm(protocol string) bool {
 type remark struct {
 	text  string
 	role  role
-	mark  span // what it answers, what answers it
+	mark  span      // what it answers, what answers it
+	waits time.Time // since when it waits for an answer; zero: it does not
 	found *inspect.Finding
 }
 
@@ -312,6 +313,9 @@ func (k *talk) remark(here []said) remark {
 		if s.found > 0 && m.found == nil {
 			m.found = k.finding(s)
 		}
+		if k.waits(s) {
+			m.waits = s.time
+		}
 		if mark := k.mark(s); mark.text != "" && (m.mark.text == "" || mark.role != dim && m.mark.role == dim) {
 			m.mark = mark
 		}
@@ -352,8 +356,6 @@ func (k *talk) mark(s *said) span {
 		return span{fmt.Sprintf("⤷ #%d +%s", s.answered, took(s.after)), bad}
 	case s.answered > 0:
 		return span{fmt.Sprintf("⤷ #%d +%s", s.answered, took(s.after)), dim}
-	case k.waits(s):
-		return span{"unanswered " + aged(k.age(s.time)), odd}
 	}
 	return span{}
 }

@@ -86,7 +86,7 @@ func heap() int64 {
 
 // However long a session is, what it said takes the same memory, and is still there.
 func TestLongTalk(t *testing.T) {
-	const messages = 200_000
+	const messages = 100_000
 	src := newChatter(t, messages)
 	table, err := decode.NewTable()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 	"github.com/wsproxy/wsproxy/inspect"
@@ -94,6 +95,12 @@ func TestPairs(t *testing.T) {
 	s := p.store(true)
 	await(t, "three frames", func() bool { return s.Sessions() == 1 && s.Len(0) == 3 })
 	d := drive(t, s, Options{Live: true}, 100, 30).keys("<Enter>")
+	d.has("unanswered ") // and the age goes on: nothing else asks for a drawing
+	await(t, "another drawing", func() bool {
+		before := d.view.drew.ended.Load()
+		<-time.After(5 * time.Millisecond)
+		return d.view.drew.ended.Load() > before
+	})
 	d.has("add [1, 2]", "⤷ #3 +2 ms", "⤶ #1 +2 ms", "unanswered ", "json-rpc")
 	d.keys("7").has("json-rpc · 2 requests · 1 reply", "Unanswered (1)", "#2     → fail")
 	c.down(`{"jsonrpc":"2.0","id":2,"error":{"code":-32601,"message":"no such method"}}`)

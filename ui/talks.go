@@ -370,5 +370,10 @@ func (v *view) remark(x *frameRow) {
 	if x.summary.role = m.role; x.mark == nil {
 		x.mark = m.found
 	}
-	x.pair = m.mark
+	if x.pair = m.mark; x.pair.text == "" && !m.waits.IsZero() {
+		x.pair = span{"unanswered " + aged(v.talk.age(m.waits)), odd}
+		if !over(x.session) {
+			v.aging.Store(true)
+		}
+	}
 }

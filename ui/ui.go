@@ -263,7 +263,7 @@ func (v *view) tick(ctx context.Context) {
 			polled = now
 			v.status.update(now, v.options.Status())
 		}
-		if v.show(now) || v.status.holds() {
+		if v.show(now) || v.status.holds() || v.ages(now) {
 			fresh = now
 		}
 		ticks := every.C
@@ -296,6 +296,20 @@ func (v *view) show(now time.Time) (busy bool) {
 		v.wake()
 	}
 	return news || v.waits() || v.asked.Load() != 0
+}
+
+// agesTold is how often an age that is shown goes on.
+const agesTold = time.Second
+
+// ages says that an age is shown, and has it drawn anew in time.
+func (v *view) ages(now time.Time) bool {
+	if !v.options.Live || !v.aging.Load() {
+		return false
+	}
+	if now.UnixNano()-v.drew.ended.Load() >= int64(agesTold) {
+		v.wake()
+	}
+	return true
 }
 
 // aside gives the terminal back while f runs, and draws all of it again.

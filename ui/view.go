@@ -33,6 +33,7 @@ type view struct {
 	asked   atomic.Int64  // when a drawing was asked for that was not begun; 0: none
 	drawn   atomic.Uint64
 	drew    lastDraw
+	aging   atomic.Bool // an age is shown, which goes on while nothing else happens
 	status  status
 	hurry   atomic.Bool // the status has changed, since the user had something done
 	mu      sync.Mutex
@@ -146,6 +147,7 @@ func (v *view) Draw(screen tcell.Screen) {
 	}
 	defer v.drew.note(time.Now())
 	v.drawn.Store(v.source.Version())
+	v.aging.Store(false)
 	st := v.status.take()
 	v.gate = st.gate
 	x, y, w, h := v.GetRect()
