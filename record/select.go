@@ -23,6 +23,7 @@ type choice struct {
 	before  []int32 // by session: how many there are in front of it that are no exchanges
 	session filter.Session
 	frame   filter.Frame
+	decoded *filter.Decoded // what the row's message says; nil: nothing
 }
 
 // Row answers what the index says.
@@ -33,7 +34,7 @@ func (c *choice) Row(r Row) Answer {
 	}
 	rsv := r.Rsv()
 	c.frame = filter.Frame{Session: &c.session, N: r.N(), Time: r.Time(), Dir: r.Dir(), Op: r.Opcode(), Length: r.Length(), Fin: r.Fin(),
-		Rsv1: rsv[0], Rsv2: rsv[1], Rsv3: rsv[2], Masked: r.Masked(), Minimal: r.Minimal(), Missing: r.Missing()}
+		Rsv1: rsv[0], Rsv2: rsv[1], Rsv3: rsv[2], Masked: r.Masked(), Minimal: r.Minimal(), Missing: r.Missing(), Decoded: c.decoded}
 	if worst, ok := r.Worst(); ok {
 		c.frame.Finding = worst.String()
 	}
@@ -91,6 +92,14 @@ type Sifted interface {
 	Progress(looked, of int64)  // how many frames were looked at, of those that there are by now
 }
 
+// Meant is what a Sifted is besides, which knows what messages mean. For a filter that
+// asks it, it is asked for each row what the message says that the row belongs to: known
+// is false as long as nobody can tell, for the message is not whole. Without it nothing
+// means anything.
+type Meant interface {
+	Meant(ctx context.Context, r Row) (items []filter.Decoded, known bool, err error)
+}
+
 // Sieve is a filter on its way through a Store, which may grow: each Advance goes
 // on where the last one ended. It is for one goroutine.
 type Sieve struct {
@@ -98,8 +107,9 @@ type Sieve struct {
 	filter *filter.Filter
 	choice *choice
 	to     Sifted
-	every  bool // rows are told of a filter of sessions too
-	next   int  // the first session that was not looked at yet
+	meant  Meant // nil: the filter does not ask what messages mean, or nobody knows
+	every  bool  // rows are told of a filter of sessions too
+	next   int   // the first session that was not looked at yet
 	open   map[int]*sifting
 	looked int64
 	of     int64
@@ -120,7 +130,11 @@ type verdict struct {
 
 // Sieve begins to sift the frames of the Store through a filter.
 func (s *Store) Sieve(f *filter.Filter, to Sifted) *Sieve {
-	return &Sieve{store: s, filter: f, choice: s.Choice(f).(*choice), to: to, open: map[int]*sifting{}}
+	v := &Sieve{store: s, filter: f, choice: s.Choice(f).(*choice), to: to, open: map[int]*sifting{}}
+	if f.Decoded() {
+		v.meant, _ = to.(Meant)
+	}
+	return v
 }
 
 // Frames are sifted in steps of selectStep, behind which the progress is told. What
@@ -202,7 +216,7 @@ func (v *Sieve) rows(ctx context.Context, i int, at *sifting, over bool) error {
 			return nil
 		}
 		for _, r := range rows[:n] {
-			ok, whole, err := v.selects(r, &at.said[r.Dir()])
+			ok, whole, err := v.selects(ctx, r, &at.said[r.Dir()])
 			if err == nil && !whole && !over {
 				return nil
 			}
@@ -238,7 +252,10 @@ func (v *Sieve) tell() {
 
 // selects says whether a row is wanted, and whether its message is whole, so that
 // the answer stays.
-func (v *Sieve) selects(r Row, said *verdict) (ok, whole bool, err error) {
+func (v *Sieve) selects(ctx context.Context, r Row, said *verdict) (ok, whole bool, err error) {
+	if v.meant != nil {
+		return v.means(ctx, r)
+	}
 	switch v.choice.Row(r) {
 	case No:
 		return false, true, nil
@@ -258,6 +275,39 @@ func (v *Sieve) selects(r Row, said *verdict) (ok, whole bool, err error) {
 		*said = verdict{m.Last, ok}
 	}
 	return ok, whole, nil
+}
+
+// means is selects for a filter that asks what messages mean: it wants a message of
+// which it wants one item.
+func (v *Sieve) means(ctx context.Context, r Row) (ok, whole bool, err error) {
+	items, known, err := v.meant.Meant(ctx, r)
+	if err != nil || !known {
+		return false, false, err
+	}
+	var m *Message
+	for i := range max(len(items), 1) {
+		v.choice.decoded = nil
+		if i < len(items) {
+			v.choice.decoded = &items[i]
+		}
+		switch v.choice.Row(r) {
+		case Yes:
+			return true, true, nil
+		case No:
+			continue
+		}
+		if m == nil {
+			read, err := v.store.Message(r, findBytes)
+			if err != nil {
+				return false, false, err
+			}
+			m = &read
+		}
+		if v.choice.Message(m) {
+			return true, true, nil
+		}
+	}
+	return false, true, nil
 }
 
 // Select calls each with every row that a filter wants, as a Sieve does, and

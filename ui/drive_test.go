@@ -110,6 +110,15 @@ func (d *driver) busy() bool {
 	if f.session < 0 {
 		return false
 	}
+	if v.talk != nil && !v.talk.hears() || v.talks.busy() {
+		return true
+	}
+	v.reader.mu.Lock()
+	told := v.reader.told
+	v.reader.mu.Unlock()
+	if !told.current(v.talk, f.inSight()) {
+		return true
+	}
 	for i := f.top; i < min(f.top+f.height, f.n); i++ {
 		if r, ok := f.row(i); ok {
 			if _, ok := v.reader.summary(r); !ok {
@@ -265,4 +274,11 @@ func (d *driver) keysNow(script string) {
 			d.sim.InjectKey(tcell.KeyRune, r, tcell.ModNone)
 		}
 	}
+}
+
+// busy says that protocols' names are being looked for.
+func (t *talks) busy() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.peeks) > 0
 }

@@ -96,7 +96,7 @@ func (v *view) sift(f *filter.Filter) {
 	v.stopSearch()
 	v.stopSifting()
 	ctx, cancel := context.WithCancel(v.ctx)
-	s := newSieve(v.source, f, v.listing.messages, v.wake)
+	s := newSieve(v, f)
 	s.stop = cancel
 	v.sieve = s
 	v.sessions.keep()

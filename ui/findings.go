@@ -12,6 +12,8 @@ import (
 // findings makes the Findings tab.
 func (m *maker) findings() (whole bool) {
 	all := m.source.Findings(m.want.session)
+	known := uint64(len(all))
+	all = append(all, m.want.talk.faults()...)
 	here := slices.DeleteFunc(slices.Clone(all), func(f inspect.Finding) bool { return !m.isHere(&f) })
 	for i := range here {
 		m.finding(&here[i])
@@ -30,7 +32,7 @@ func (m *maker) findings() (whole bool) {
 			m.lines = append(m.lines, line{spans: []span{{pad(where(f), 14), dim}, {f.ID, severityRole(f.Severity)}, {"  " + f.Clause, dim}}, indent: 14})
 		}
 	}
-	if more := m.session.Findings - uint64(len(all)); more > 0 && m.session.Findings > uint64(len(all)) {
+	if more := m.session.Findings - known; more > 0 && m.session.Findings > known {
 		m.say(dim, "and %d more", more)
 	}
 	return false
@@ -75,4 +77,25 @@ func (m *maker) finding(f *inspect.Finding) {
 		m.under(plain, "%s", rule.Doc)
 		m.under(good, "To mend it: %s", strings.TrimSpace(rule.Mend))
 	}
+}
+
+// faults are the findings of a session's decoder.
+func (k *talk) faults() []inspect.Finding {
+	if k == nil {
+		return nil
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.findings)
+}
+
+// countFindings is how many the selected session has, also of its decoder.
+func (v *view) countFindings() uint64 {
+	n := v.source.Session(v.frames.session).Findings
+	if k := v.talk; k != nil {
+		k.mu.Lock()
+		n += uint64(k.found)
+		k.mu.Unlock()
+	}
+	return n
 }

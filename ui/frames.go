@@ -212,6 +212,7 @@ type frameRow struct {
 	answers uint64 // the frame that this one answers; 0: none
 	search  string // what was searched for
 	folded  int    // heartbeats that this row stands for; 0: it is one frame
+	pair    span   // what the message answers, or what answers it
 }
 
 func (v *view) drawFrames(screen tcell.Screen, r rect) {
@@ -292,7 +293,11 @@ func (v *view) frameRow(i int, s *record.Session) frameRow {
 			x.mark = &m
 		}
 		if x.folded = f.order.folded(int(r.N()) - 1); x.folded > 0 {
-			x.summary = span{fmt.Sprintf("▸ ping/pong ×%d folded", x.folded), dim}
+			what := "ping/pong"
+			if v.talk.beat(int(r.N()) - 1) {
+				what = "heartbeats"
+			}
+			x.summary = span{fmt.Sprintf("▸ %s ×%d folded", what, x.folded), dim}
 			break
 		}
 		sum, ok := v.reader.summary(r)
@@ -305,6 +310,7 @@ func (v *view) frameRow(i int, s *record.Session) frameRow {
 			text = "(by wsproxy) " + text
 		}
 		x.summary = span{text, plain}
+		v.remark(&x)
 	}
 	if before, ok := f.row(i - 1); ok {
 		x.before = before.Time()
@@ -330,6 +336,10 @@ func drawCells(screen tcell.Screen, r rect, cols []column, x *frameRow, style fu
 	at += 2
 	if x.note != nil && x.note.Text != "" {
 		at += put(screen, rect{at, r.y, end - at, 1}, visible(x.note.Text), style(odd)) + 2
+	}
+	if n := width(x.pair.text); n > 0 && n+8 < end-at {
+		put(screen, rect{end - n, r.y, n, 1}, x.pair.text, style(x.pair.role))
+		end -= n + 1
 	}
 	if m := x.mark; m != nil {
 		text := "! " + m.ID + " " + m.Clause

@@ -139,6 +139,7 @@ type node struct {
 	key    string // in an object, as the sender wrote it; empty in a list
 	at     int    // of its first token, which is its name for the folds
 	open   bool   // it is a list or an object that can be folded
+	frame  bool   // it is no value but a line about frame number at
 }
 
 // folds are the lists and objects that are shown on one line. They are not changed

@@ -39,7 +39,7 @@ type command struct {
 // commands is the table of all of them, the most useful first: the bottom line
 // shows as many as fit. A file that has commands of its own adds its table here.
 func commands() []command {
-	return slices.Concat(goingCommands(), tourCommands(), tabCommands(), readingCommands(), listCommands(), lookingCommands(), movingCommands(), leavingCommands())
+	return slices.Concat(goingCommands(), tourCommands(), tabCommands(), readingCommands(), listCommands(), decodingCommands(), lookingCommands(), movingCommands(), leavingCommands())
 }
 
 // goingCommands lead in and out.

@@ -37,7 +37,9 @@ func (v *view) enter() {
 			v.look()
 		}
 	case onDetail:
-		v.alone = !v.alone
+		if !v.goToTold() {
+			v.alone = !v.alone
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package ui
 
 import (
 	"slices"
+	"unicode"
 
 	"github.com/gdamore/tcell/v2"
 	"github.com/rivo/tview"
@@ -168,6 +169,7 @@ func (p *prompt) draw(screen tcell.Screen, r rect, s *palette) {
 	for x := r.x; x < r.x+r.w; x++ { // the field has a background of its own
 		main, marks, style, _ := screen.GetContent(x, r.y)
 		_, _, a := style.Decompose()
+		marks = slices.DeleteFunc(marks, func(r rune) bool { return unicode.In(r, unicode.Bidi_Control) })
 		screen.SetContent(x, r.y, main, marks, s[plain].Attributes(a))
 	}
 	y := r.y - 1
@@ -175,7 +177,7 @@ func (p *prompt) draw(screen tcell.Screen, r rect, s *palette) {
 		fill(screen, r.x, y, r.w, s[plain])
 		text := p.field.GetText()
 		x := min(width(p.label)+width(text[:min(p.where, len(text))]), max(r.w-2, 0))
-		l := "▾ " + p.wrong
+		l := "▾ " + visible(p.wrong)
 		if n := width(l); x+n > r.w {
 			x = max(r.w-n, 0)
 		}
@@ -198,7 +200,7 @@ func (p *prompt) draw(screen tcell.Screen, r rect, s *palette) {
 			style = func(role) tcell.Style { return s[plain].Reverse(true) }
 		}
 		fill(screen, line.x, line.y, line.w, style(plain))
-		put(screen, rect{line.x + 2, line.y, names, 1}, o.text, style(strong))
+		put(screen, rect{line.x + 2, line.y, names, 1}, visible(o.text), style(strong))
 		put(screen, rect{line.x + 4 + names, line.y, keys, 1}, o.keys, style(name))
 		put(screen, rect{line.x + 6 + names + keys, line.y, line.w - 7 - names - keys, 1}, o.doc, style(dim))
 	}

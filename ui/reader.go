@@ -3,6 +3,7 @@ package ui
 import (
 	"bytes"
 	"context"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,7 @@ type source interface {
 	Message(r record.Row, most int) (record.Message, error)
 	Summary(r record.Row) string
 	Findings(session int) []inspect.Finding
+	Scratch() (*os.File, error)
 	Sieve(f *filter.Filter, to record.Sifted) *record.Sieve
 	Find(ctx context.Context, from record.Row, backwards bool, f record.Filter) (record.Row, bool, error)
 }
@@ -42,6 +44,15 @@ type reader struct {
 	next *job // the newest, if it was not begun
 	sums map[record.Row]summary
 	page *made
+	told told
+}
+
+// told is what a talk says of the rows in sight.
+type told struct {
+	talk    *talk
+	version uint64
+	rows    []record.Row
+	remarks map[uint64]remark
 }
 
 // summary is a row's line, and the number of the frame that it answers; 0: none.
@@ -54,6 +65,7 @@ type summary struct {
 type job struct {
 	want want
 	rows []record.Row // whose summaries are missing
+	told *told        // what a talk is asked for; nil: nothing
 	done chan struct{}
 	late atomic.Bool // the drawing did not wait for it
 }
@@ -116,6 +128,14 @@ func (r *reader) work(ctx context.Context, j *job) {
 		r.sums[row] = s
 		r.mu.Unlock()
 	}
+	if t := j.told; t != nil {
+		if t.version = t.talk.version(); t.talk != nil {
+			t.remarks = t.talk.remarks(t.rows)
+		}
+		r.mu.Lock()
+		r.told = *t
+		r.mu.Unlock()
+	}
 	if j.want.width <= 0 {
 		return
 	}
@@ -168,8 +188,9 @@ func (r *reader) alike(a, b record.Row) bool {
 // maxControl is how long a control frame's payload may be (RFC 6455 section 5.5).
 const maxControl = 125
 
-// ask has a page made and rows summed up, and waits a moment for it.
-func (r *reader) ask(w want, rows []record.Row) {
+// ask has a page made and rows summed up, with what a talk says of them, and waits a
+// moment for it.
+func (r *reader) ask(w want, rows []record.Row, k *talk) {
 	r.mu.Lock()
 	missing := rows[:0:0]
 	for _, row := range rows {
@@ -180,11 +201,15 @@ func (r *reader) ask(w want, rows []record.Row) {
 	if r.page != nil && r.page.want.same(w, r.page.whole) {
 		w.width = 0
 	}
-	if len(missing) == 0 && w.width <= 0 {
+	var ask *told
+	if !r.told.current(k, rows) {
+		ask = &told{talk: k, rows: rows}
+	}
+	if len(missing) == 0 && w.width <= 0 && ask == nil {
 		r.mu.Unlock()
 		return
 	}
-	j := &job{want: w, rows: missing, done: make(chan struct{})}
+	j := &job{want: w, rows: missing, told: ask, done: make(chan struct{})}
 	r.next = j
 	r.mu.Unlock()
 	select {
@@ -219,4 +244,20 @@ func (r *reader) made() *made {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.page
+}
+
+// current says that a talk has nothing else to say of these rows.
+func (t *told) current(k *talk, rows []record.Row) bool {
+	return t.talk == k && t.version == k.version() && (k == nil || slices.Equal(t.rows, rows))
+}
+
+// remark is what a talk says of a row, if anything.
+func (r *reader) remark(k *talk, row record.Row) (remark, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if k == nil || r.told.talk != k {
+		return remark{}, false
+	}
+	m, ok := r.told.remarks[row.N()]
+	return m, ok
 }

@@ -45,13 +45,16 @@ func (d *desk) reads(w *want) {
 // open begins to read something else.
 func (d *desk) open(subject want) {
 	*d = desk{reading: reading{mode: d.mode}, of: subject, seek: -1, into: d.into}
+	if tabs()[subject.tab].name == conversationTab && subject.entry == entryFrame {
+		d.seek = int(subject.row.N()) // where it stands in the conversation
+	}
 }
 
 // readingCommands are those of the Message tab. The bottom line has them where one
 // reads.
 func readingCommands() []command {
 	all := []command{
-		{"view", []string{"v"}, "view", "show the payload as JSON, text, hex, a table of messages, or as fits", inDetail, nil, (*view).nextView, (*view).viewAs},
+		{"view", []string{"v"}, "view", "show the payload as JSON, text, hex, a table of messages, as its protocol has it, or as fits", inDetail, nil, (*view).nextView, (*view).viewAs},
 		{"fold", []string{"o"}, "fold", "fold the list or object, or open it", inDetail, nil, (*view).fold, nil},
 		{"fold-all", []string{"O"}, "", "fold everything, or open it", inDetail, nil, (*view).foldAll, nil},
 		{"pipe", []string{"|"}, "pipe", "pass the payload through a shell command", inDetail, nil, (*view).askPipe, (*view).pipe},
@@ -107,7 +110,7 @@ func (v *view) viewAs(name string) {
 			return
 		}
 	}
-	v.said = fmt.Sprintf("there is no view %q: json, text, hex, table, by content", name)
+	v.said = fmt.Sprintf("there is no view %q: json, text, hex, table, decoded, by content", name)
 }
 
 func (v *view) showAs(m mode) {
@@ -223,7 +226,7 @@ func (v *view) drawPage(screen tcell.Screen, body rect, m *made) {
 // columns of it, those at the end.
 func (v *view) whereabouts(w int) string {
 	m := v.page()
-	if m == nil || v.focus != onDetail || v.help != nil || v.desk.cursor >= len(m.lines) || m.lines[v.desk.cursor].node == 0 {
+	if m == nil || v.focus != onDetail || v.help != nil || v.desk.cursor >= len(m.lines) || m.lines[v.desk.cursor].node == 0 || m.nodes[m.lines[v.desk.cursor].node-1].frame {
 		return ""
 	}
 	at := path(m.nodes, m.lines[v.desk.cursor].node-1)

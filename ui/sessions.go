@@ -310,8 +310,8 @@ func (v *view) drawSession(screen tcell.Screen, r rect, s *record.Session, n int
 	if s.Findings > 0 {
 		tail = append(tail, span{"! ", severityRole(s.Worst)})
 	}
-	if s.Handshake != nil && s.Handshake.Subprotocol != "" && room >= 32 {
-		tail = append(tail, span{clipped(visible(s.Handshake.Subprotocol), max(room/3, 8)) + " ", dim})
+	if speaks := v.speaks(s); speaks != "" && room >= 32 {
+		tail = append(tail, span{clipped(visible(speaks), max(room/3, 8)) + " ", dim})
 	}
 	if w := sessionWord(s); w.text != "" {
 		most := max(room/2, room-width(sessionPath(s))-spansWidth(tail)-8, 5)

@@ -1,7 +1,9 @@
 package ui
 
 import (
+	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/record"
@@ -38,6 +40,8 @@ type listing struct {
 type shape struct {
 	session int
 	listing listing
+	talk    *talk       // which knows heartbeats of the protocol; may be nil
+	heard   atomic.Bool // it was listened to: rows that it has not heard yet are not looked at
 
 	work sync.Mutex // who looks at rows holds it
 
@@ -55,8 +59,8 @@ type shape struct {
 // foldLeast is how many heartbeats in sequence take one row.
 const foldLeast = 4
 
-func newShape(session int, l listing) *shape {
-	return &shape{session: session, listing: l, folds: map[int]int{}, opened: map[int]bool{}}
+func newShape(session int, l listing, k *talk) *shape {
+	return &shape{session: session, listing: l, talk: k, folds: map[int]int{}, opened: map[int]bool{}}
 }
 
 // follow looks at rows that it has not seen, at most so many, and says whether it
@@ -66,9 +70,13 @@ func (s *shape) follow(src source, most int) (all bool) {
 		return false
 	}
 	defer s.work.Unlock()
+	end := math.MaxInt
+	if heard, near := s.talk.near(); near && s.heard.Load() {
+		end = heard
+	}
 	var rows [512]record.Row
 	for from := s.seen(); ; {
-		n := src.Rows(s.session, from, rows[:])
+		n := src.Rows(s.session, from, rows[:max(min(len(rows), end-from), 0)])
 		if n == 0 {
 			if first := src.First(s.session); first > from {
 				from = first // it was written over
@@ -79,7 +87,7 @@ func (s *shape) follow(src source, most int) (all bool) {
 		s.take(from, rows[:n])
 		from += n
 		if most -= n; most <= 0 {
-			return from >= src.Len(s.session)
+			return from >= min(src.Len(s.session), end)
 		}
 	}
 }
@@ -100,7 +108,7 @@ func (s *shape) one(i int, r record.Row) {
 	if s.listing.messages && op == inspect.OpContinuation && !found {
 		return
 	}
-	if !s.listing.folds || found || op != inspect.OpPing && op != inspect.OpPong {
+	if !s.listing.folds || found || !s.beats(i, op) {
 		s.run = 0
 		s.set.add(i)
 		return
@@ -117,6 +125,11 @@ func (s *shape) one(i int, r record.Row) {
 	default:
 		s.folds[first]++
 	}
+}
+
+// beats says that a row is a heartbeat, of WebSocket or of the protocol.
+func (s *shape) beats(i int, op inspect.Opcode) bool {
+	return op == inspect.OpPing || op == inspect.OpPong || s.talk.beat(i)
 }
 
 // fold makes one row of those that have turned out to be a run.
@@ -150,7 +163,7 @@ func (s *shape) unfold(src source, first int) {
 			break
 		}
 		for _, r := range rows[:n] {
-			if op := r.Opcode(); left > 0 && (op == inspect.OpPing || op == inspect.OpPong) {
+			if left > 0 && s.beats(int(r.N())-1, r.Opcode()) {
 				s.set.insert(int(r.N()) - 1)
 				left--
 			}

@@ -21,6 +21,8 @@ type sieve struct {
 	kick     chan struct{}
 	stop     context.CancelFunc
 
+	meanings meanings
+
 	told time.Time // when the screen was last asked to show how far it is; of the goroutine
 
 	mu      sync.Mutex
@@ -39,8 +41,9 @@ type sieve struct {
 // sieveTold is how often the screen shows how far it is.
 const sieveTold = 100 * time.Millisecond
 
-func newSieve(src source, f *filter.Filter, messages bool, wake func()) *sieve {
-	return &sieve{filter: f, source: src, messages: messages, wake: wake, kick: make(chan struct{}, 1), sets: map[int]*rowSet{}, whole: map[int]bool{}}
+func newSieve(v *view, f *filter.Filter) *sieve {
+	src := v.source
+	return &sieve{filter: f, source: src, messages: v.listing.messages, wake: v.wake, meanings: meanings{src, v.talks, map[int]*meaning{}}, kick: make(chan struct{}, 1), sets: map[int]*rowSet{}, whole: map[int]bool{}}
 }
 
 // run sifts whenever it is kicked, until ctx ends. Its caller waits for it.
@@ -51,8 +54,9 @@ func (s *sieve) run(ctx context.Context) {
 		version, done := s.source.Version(), s.source.Progress().Done
 		if early && done { // what the messages hold, and what is wrong with them, is known by now
 			early = false
-			if s.filter.AsksLate() {
+			if s.filter.AsksLate() || s.filter.Decoded() {
 				s.clear()
+				clear(s.meanings.of)
 				through = s.source.Sieve(s.filter, s)
 			}
 		}

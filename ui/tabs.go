@@ -1,6 +1,9 @@
 package ui
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/wsproxy/wsproxy/inspect"
 	"github.com/wsproxy/wsproxy/record"
 )
@@ -29,9 +32,36 @@ func tabs() []tab {
 		{"Frame", (*maker).frame, nil, false},
 		{"Bytes", (*maker).bytes, nil, false},
 		{"Handshake", (*maker).handshake, nil, true},
-		{"Findings", (*maker).findings, func(v *view) uint64 { return v.source.Session(v.frames.session).Findings }, false},
+		{"Findings", (*maker).findings, (*view).countFindings, false},
 		{"Timing", (*maker).timing, nil, true},
+		{conversationTab, (*maker).conversation, nil, false},
 	}
+}
+
+// tabTexts are the tabs' names as a pane of a width has them, the one that is open in
+// brackets. Where there is no room the names of the others are cut, the last one first.
+func (v *view) tabTexts(w int) []string {
+	const where, least = 14, 4 // columns for how far down one is, and of a name
+	var all []string
+	used := where
+	for i, t := range tabs() {
+		text := fmt.Sprintf(" %d %s", i+1, t.name)
+		if t.count != nil && v.frames.session >= 0 {
+			if n := t.count(v); n > 0 {
+				text += fmt.Sprintf("(%d)", n)
+			}
+		}
+		all = append(all, text+" ")
+		used += width(text) + 1
+	}
+	for i := len(all) - 1; i >= 0 && used > w; i-- {
+		if name := tabs()[i].name; i != v.tab && len(name) > least {
+			all[i] = strings.Replace(all[i], name, name[:least], 1)
+			used -= len(name) - least
+		}
+	}
+	all[v.tab] = "[" + strings.TrimSpace(all[v.tab]) + "]"
+	return all
 }
 
 // want is a page that is asked for.
@@ -45,11 +75,14 @@ type want struct {
 
 	reading // of the Message tab
 
+	talk *talk // may be nil
+
 	// What may change the page while the rest stays.
 	frames   int
 	found    uint64
 	closed   bool
 	progress bool
+	told     uint64 // how much a talk has told
 }
 
 // same says that a page made for w answers what o asks, which is settled by

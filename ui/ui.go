@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gdamore/tcell/v2"
+	"github.com/wsproxy/wsproxy/inspect/decode"
 	"github.com/wsproxy/wsproxy/record"
 )
 
@@ -68,6 +69,9 @@ type Options struct {
 	// at a time. Without it they are gone with the screen.
 	Marks     []record.Mark
 	KeepMarks func([]record.Mark) error
+
+	Protocols *decode.Table // those that messages are decoded by; nil: those that wsproxy knows
+	Decode    string        // the name of the one that every session is taken for; empty: it is guessed
 
 	Tour []Scene // what the screen leads through; may be empty
 
@@ -121,6 +125,7 @@ func (v *view) run() error {
 	v.start(v.reader.run)
 	v.start(v.shapes)
 	v.start(v.scout)
+	v.start(v.talks.run)
 	v.start(v.tick)
 	if err := v.app.Run(); err != nil && !hungUp(err) {
 		return err
@@ -153,8 +158,8 @@ func (v *view) start(f func(context.Context)) {
 // fallbacks are what is drawn where the terminal's character set lacks a sign.
 func fallbacks(s tcell.Screen) {
 	for r, text := range map[rune]string{
-		'●': "*", '◆': "&", '▾': "v", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⇣': "v", '→': ">", '←': "<", '␊': "$", '‖': "|", 'µ': "u",
-		'▁': "_", '▂': "_", '▃': "-", '▄': "-", '▅': "=", '▆': "=", '▇': "#", '█': "#", '▏': "|", '⤶': "<",
+		'●': "*", '◆': "&", '▾': "v", '○': "o", '✕': "x", '⇄': "=", '■': "#", '▸': ">", '…': "~", '·': "-", '⇡': "^", '⤶': "<", '⤷': ">", '⇣': "v", '→': ">", '←': "<", '␊': "$", '‖': "|", 'µ': "u",
+		'▁': "_", '▂': "_", '▃': "-", '▄': "-", '▅': "=", '▆': "=", '▇': "#", '█': "#", '▏': "|",
 	} {
 		s.RegisterRuneFallback(r, text)
 	}
@@ -259,7 +264,7 @@ func (v *view) tick(ctx context.Context) {
 			polled = now
 			v.status.update(now, v.options.Status())
 		}
-		if v.show(now) || v.status.holds() {
+		if v.show(now) || v.status.holds() || v.ages(now) {
 			fresh = now
 		}
 		ticks := every.C
@@ -292,6 +297,20 @@ func (v *view) show(now time.Time) (busy bool) {
 		v.wake()
 	}
 	return news || v.waits() || v.asked.Load() != 0
+}
+
+// agesTold is how often an age that is shown goes on.
+const agesTold = time.Second
+
+// ages says that an age is shown, and has it drawn anew in time.
+func (v *view) ages(now time.Time) bool {
+	if !v.options.Live || !v.aging.Load() {
+		return false
+	}
+	if now.UnixNano()-v.drew.ended.Load() >= int64(agesTold) {
+		v.wake()
+	}
+	return true
 }
 
 // aside gives the terminal back while f runs, and draws all of it again.

@@ -33,6 +33,7 @@ type view struct {
 	asked   atomic.Int64  // when a drawing was asked for that was not begun; 0: none
 	drawn   atomic.Uint64
 	drew    lastDraw
+	aging   atomic.Bool // an age is shown, which goes on while nothing else happens
 	status  status
 	hurry   atomic.Bool // the status has changed, since the user had something done
 	mu      sync.Mutex
@@ -67,6 +68,8 @@ type view struct {
 	shaping  chan *shape // what is to be worked out
 	scouting chan struct{}
 	hints    []string // of what leads past wsproxy
+	talks    *talks
+	talk     *talk // of the session that is selected; nil: it has none
 	marks    marks
 	search   search
 	saving   saving
@@ -94,6 +97,7 @@ func newView(ctx context.Context, src source, o Options, screen *diffScreen) *vi
 	v.tour.scenes = o.Tour
 	v.sessions.all = o.Exchanges
 	v.reader = newReader(src, v.wake)
+	v.talks = newTalks(src, &o, v.wake)
 	v.app.SetInputCapture(v.capture)
 	return v
 }
@@ -145,6 +149,7 @@ func (v *view) Draw(screen tcell.Screen) {
 	}
 	defer v.drew.note(time.Now())
 	v.drawn.Store(v.source.Version())
+	v.aging.Store(false)
 	st := v.status.take()
 	v.gate = st.gate
 	x, y, w, h := v.GetRect()
@@ -207,6 +212,7 @@ func (v *view) update(l *layout) {
 		f.open(on)
 	}
 	x := v.source.Session(on)
+	v.talk = v.talks.listen(&x)
 	f.update(v.source, &x, v.order(on))
 	if v.follow {
 		f.cursor, f.seek = f.n-1, noSeek
@@ -227,11 +233,7 @@ func (v *view) order(session int) order {
 	if v.listing == (listing{}) {
 		return allRows{first, v.source.Len(session)}
 	}
-	s := v.frames.shape
-	if s == nil || s.session != session || s.listing != v.listing {
-		s = newShape(session, v.listing)
-		v.frames.shape = s
-	}
+	s := v.shape(session)
 	s.forget(first)
 	if !s.follow(v.source, shapeAtOnce) {
 		select {
@@ -270,14 +272,18 @@ func (v *view) shapes(ctx context.Context) {
 
 // fetch has the reader read what the lists and the tab will show.
 func (v *view) fetch(x *record.Session, w int) {
-	f := &v.frames
+	v.reader.ask(v.want(x, w), v.frames.inSight(), v.talk)
+}
+
+// inSight are the frames in sight.
+func (f *frames) inSight() []record.Row {
 	var rows []record.Row
 	for i := f.top; i < min(f.top+f.height, f.n); i++ {
 		if r, ok := f.row(i); ok {
 			rows = append(rows, r)
 		}
 	}
-	v.reader.ask(v.want(x, w), rows)
+	return rows
 }
 
 // want is the page that belongs to what is selected.
@@ -294,6 +300,7 @@ func (v *view) want(x *record.Session, w int) want {
 		out.row, _ = f.frame(v.source, f.cursor) // without one nothing is shown
 	}
 	v.desk.reads(&out)
+	v.listens(&out)
 	return out
 }
 
@@ -338,16 +345,10 @@ func (v *view) drawTabs(screen tcell.Screen, r rect) {
 	fill(screen, r.x, r.y, r.w, style)
 	v.tabRects = v.tabRects[:0]
 	x := r.x
-	for i, t := range tabs() {
-		text := fmt.Sprintf(" %d %s ", i+1, t.name)
+	for i, text := range v.tabTexts(r.w) {
 		s := style
 		if i == v.tab {
-			text, s = fmt.Sprintf("[%d %s]", i+1, t.name), style.Bold(true)
-		}
-		if t.count != nil && v.frames.session >= 0 {
-			if n := t.count(v); n > 0 {
-				text = fmt.Sprintf("%s(%d)%s", text[:len(text)-1], n, text[len(text)-1:])
-			}
+			s = style.Bold(true)
 		}
 		n := put(screen, rect{x, r.y, r.x + r.w - x, 1}, text, s)
 		v.tabRects = append(v.tabRects, rect{x, r.y, n, 1})

@@ -16,11 +16,12 @@ const (
 	asText
 	asHex
 	asTable
+	asDecoded
 	modes
 )
 
 func (m mode) String() string {
-	return [modes]string{"by content", "JSON", "text", "hex", "table"}[m]
+	return [modes]string{"by content", "JSON", "text", "hex", "table", "decoded"}[m]
 }
 
 // payload shows what a message carries, as was asked for, or as fits it.
@@ -31,9 +32,16 @@ func (m *maker) payload(msg *record.Message) {
 	if isJSON {
 		m.views = []mode{byContent, asJSON, asText, asHex, asTable}
 	}
+	items := m.meant()
+	if items != nil {
+		m.views = append(m.views, asDecoded)
+	}
 	how := m.want.mode
-	if how == byContent || how == asTable && !isJSON {
-		how = fittingMode(msg.Opcode, b, isJSON)
+	switch {
+	case how == asDecoded && items == nil, how == byContent, how == asTable && !isJSON:
+		if how = fittingMode(msg.Opcode, b, isJSON); items != nil && how != asJSON {
+			how = asDecoded
+		}
 	}
 	switch how {
 	case asJSON:
@@ -42,6 +50,8 @@ func (m *maker) payload(msg *record.Message) {
 		m.text(b)
 	case asTable:
 		m.table(msg)
+	case asDecoded:
+		m.decoded(items)
 	default:
 		m.dump(b)
 	}

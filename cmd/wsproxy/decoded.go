@@ -31,6 +31,22 @@ func (f *decodedFlags) register(cmd *cobra.Command) {
 
 // show prints a recording decoded.
 func (f *decodedFlags) show(cmd *cobra.Command, o *outputFlags, path string, follow bool) error {
+	d, err := f.decoder(o, cmd.OutOrStdout())
+	if err != nil {
+		return err
+	}
+	var live <-chan struct{}
+	if follow {
+		live = record.Poll(cmd.Context(), path)
+	}
+	if err := d.show(cmd.Context(), path, live); err != nil {
+		return err
+	}
+	return interrupted(cmd.Context())
+}
+
+// check says what is wrong with the flags.
+func (f *decodedFlags) check() error {
 	table, err := protocolTable(f.protocols)
 	if err != nil {
 		return err
@@ -38,22 +54,38 @@ func (f *decodedFlags) show(cmd *cobra.Command, o *outputFlags, path string, fol
 	if _, ok := table.Lookup(f.as); f.as != "" && !ok {
 		return unknownProtocol(f.as, table)
 	}
-	var live <-chan struct{}
-	if follow {
-		live = record.Poll(cmd.Context(), path)
+	return nil
+}
+
+// decoder is what prints what messages mean; nil if nobody asked for that.
+func (f *decodedFlags) decoder(o *outputFlags, out io.Writer) (*decoded, error) {
+	if err := f.check(); err != nil || !f.on && f.as == "" {
+		return nil, err
 	}
-	chosen, err := o.compiled()
+	table, err := protocolTable(f.protocols)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	d := decoded{table: table, as: f.as, json: o.json}
+	d := &decoded{table: table, as: f.as, json: o.json, quiet: o.quiet || o.silent, out: bufio.NewWriter(out), sessions: map[inspect.SessionID]*decodedSession{}}
+	chosen, err := o.compiled()
 	if chosen != nil {
 		d.matcher = chosen.Matcher()
 	}
-	if err := d.show(cmd.Context(), path, live, cmd.OutOrStdout()); err != nil {
-		return err
+	return d, err
+}
+
+// hear takes the next event; a nil one does not listen.
+func (d *decoded) hear(e inspect.Event) {
+	if d != nil {
+		d.event(e)
 	}
-	return interrupted(cmd.Context())
+}
+
+// flush writes out what was printed.
+func (d *decoded) flush() {
+	if d != nil {
+		_ = d.out.Flush() // a pipe that nobody reads any more
+	}
 }
 
 // decodedLine is an item as show --decoded --json prints it; docs/protocols.md has the
@@ -84,6 +116,8 @@ type decoded struct {
 	sessions map[inspect.SessionID]*decodedSession
 	count    int
 	matcher  *filter.Matcher // nil: everything is printed
+	quiet    bool
+	since    time.Time // what was said before is not printed
 }
 
 type decodedSession struct {
@@ -94,8 +128,7 @@ type decodedSession struct {
 }
 
 // show reads a recording to its end, or as it grows.
-func (d *decoded) show(ctx context.Context, path string, live <-chan struct{}, out io.Writer) error {
-	d.out, d.sessions = bufio.NewWriter(out), map[inspect.SessionID]*decodedSession{}
+func (d *decoded) show(ctx context.Context, path string, live <-chan struct{}) error {
 	in := &inspect.Inspector{
 		Emit:  func(_ *inspect.Conn, e inspect.Event) { d.event(e) },
 		After: func(*inspect.Conn) { _ = d.out.Flush() }, // a pipe that nobody reads any more
@@ -164,6 +197,9 @@ func (d *decoded) wants(s *decodedSession, it *decode.Item, m *inspect.Message) 
 }
 
 func (d *decoded) item(s *decodedSession, it *decode.Item) {
+	if d.quiet || it.Time.Before(d.since) {
+		return
+	}
 	if d.json {
 		d.line(decodedLine{Time: it.Time, Session: s.n, Protocol: s.Protocol(), Item: it})
 		return
@@ -178,7 +214,7 @@ func (d *decoded) closed(e *inspect.Closed) {
 	if s == nil {
 		return
 	}
-	if d.matcher != nil { // a filter chooses items
+	if d.matcher != nil || d.quiet || e.Time.Before(d.since) { // a filter chooses items
 		return
 	}
 	waiting := s.Waiting()

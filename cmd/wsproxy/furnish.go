@@ -24,6 +24,10 @@ func (v *view) furnish(o *ui.Options) {
 	if o.Keys, err = readKeys(); err != nil {
 		o.Warnings = append(o.Warnings, err.Error())
 	}
+	if o.Protocols, err = protocolTable(v.flags.meaning.protocols); err != nil {
+		o.Warnings = append(o.Warnings, err.Error())
+	}
+	o.Decode = v.flags.meaning.as
 	if save := o.Save; save != nil { // the recording is a temporary one
 		var m heldMarks
 		o.KeepMarks = m.hold

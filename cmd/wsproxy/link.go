@@ -65,9 +65,11 @@ type hello struct {
 	NoColor   bool      `json:"no_color,omitempty"`
 	Theme     string    `json:"theme,omitempty"`
 	Exchanges bool      `json:"exchanges,omitempty"`
-	Tour      bool      `json:"tour,omitempty"`    // through the demo
-	Save      bool      `json:"save,omitempty"`    // the recording is a temporary one, which can be saved
-	Control   bool      `json:"control,omitempty"` // it may have things done to the traffic
+	Tour      bool      `json:"tour,omitempty"`      // through the demo
+	Decode    string    `json:"decode,omitempty"`    // the protocol that sessions are taken for
+	Protocols string    `json:"protocols,omitempty"` // the file with the user's own
+	Save      bool      `json:"save,omitempty"`      // the recording is a temporary one, which can be saved
+	Control   bool      `json:"control,omitempty"`   // it may have things done to the traffic
 	Status    ui.Status `json:"status"`
 }
 

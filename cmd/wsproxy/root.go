@@ -61,6 +61,8 @@ type outputFlags struct {
 	filter, theme                          string
 
 	silent bool // print the summary alone
+
+	meaning decodedFlags // what the messages mean; of commands that have them
 }
 
 func (o *outputFlags) register(cmd *cobra.Command) {
@@ -164,6 +166,7 @@ func (f *rootFlags) registerRequests(cmd *cobra.Command) {
 // registerRun registers what every run that proxies has, whatever its target.
 func (f *rootFlags) registerRun(cmd *cobra.Command) {
 	f.output.register(cmd)
+	f.output.meaning.register(cmd)
 	s := cmd.Flags()
 	s.StringArrayVar(&f.listen, "listen", nil, "`[scheme://]host:port` to listen on, repeatable; https:// with TLS, tcp:// without WebSocket, ws+unix:/path or unix:/path on a Unix socket; port 0 takes a free one (default: port 8080 or the next free one, on 127.0.0.1 and ::1)")
 	s.StringVar(&f.record, "record", "", "record everything to `FILE` (pcapng); without it a temporary recording is kept until the end")

@@ -73,7 +73,8 @@ func (r *remote) run(ctx context.Context) error {
 	hearing.Go(r.hear)
 	defer hearing.Wait() // it ends with wsproxy's end of the link
 	defer r.link.close() // which hear hears
-	v := &view{flags: outputFlags{noColor: r.hello.NoColor, theme: r.hello.Theme, exchanges: r.hello.Exchanges}, path: r.hello.Path, goesOn: true, news: r.news,
+	v := &view{flags: outputFlags{noColor: r.hello.NoColor, theme: r.hello.Theme, exchanges: r.hello.Exchanges,
+		meaning: decodedFlags{as: r.hello.Decode, protocols: r.hello.Protocols}}, path: r.hello.Path, goesOn: true, news: r.news,
 		live:    func() <-chan struct{} { return r.grew },
 		options: ui.Options{Title: r.hello.Title, Open: r.hello.Open, Status: r.latest, Aside: r.aside}}
 	if r.hello.Tour {

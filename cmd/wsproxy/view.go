@@ -39,6 +39,7 @@ type view struct {
 	past pastHint // tells of what leads past wsproxy
 
 	printer *plain.Printer
+	meaning *decoded      // prints what the messages mean in the printer's place; nil: nobody asked
 	store   *record.Store // what the screen shows; nil without one
 	apart   *apart        // the process of the screen; nil without one
 }
@@ -56,7 +57,7 @@ func isTerminal(f any) bool {
 
 // screen says that events are shown on a screen rather than printed.
 func (o *outputFlags) screen(out io.Writer) bool {
-	return !o.plain && !o.json && !o.quiet && !o.silent && o.filter == "" && isTerminal(out) && isTerminal(os.Stdin) && os.Getenv("TERM") != "dumb"
+	return !o.plain && !o.json && !o.quiet && !o.silent && o.filter == "" && !o.meaning.on && isTerminal(out) && isTerminal(os.Stdin) && os.Getenv("TERM") != "dumb"
 }
 
 // watch shows events. On a screen it returns when the user leaves; printing, when
@@ -88,13 +89,23 @@ func (v *view) watch(reading, quit context.Context) error {
 			return err
 		}
 	}
-	chosen, err := v.flags.chosen()
+	meaning, err := v.flags.meaning.decoder(&v.flags, v.out)
 	if err != nil {
 		return err
 	}
+	chosen, err := v.flags.compiled()
+	if err == nil && meaning == nil {
+		chosen, err = v.flags.chosen()
+	}
+	if err != nil {
+		return err
+	}
+	if meaning != nil {
+		meaning.since, v.meaning = v.since, meaning
+	}
 	v.printer = plain.New(v.out, plain.Options{
 		JSON: v.flags.json, Color: v.flags.color(v.out), Exchanges: v.flags.exchanges,
-		Quiet: v.flags.quiet || v.flags.silent, Filter: chosen, Since: v.since, Targets: v.targets,
+		Quiet: v.flags.quiet || v.flags.silent || meaning != nil, Filter: chosen, Since: v.since, Targets: v.targets,
 	})
 	err = v.print(reading)
 	if v.goesOn {
@@ -111,7 +122,8 @@ func (v *view) openScreen(reading, quit context.Context) error {
 	}
 	v.notices.hold()
 	defer v.notices.release()
-	h := hello{Path: v.path, Title: v.options.Title, Open: v.options.Open, NoColor: !v.flags.colors(), Theme: v.flags.theme, Exchanges: v.flags.exchanges, Save: v.options.Save != nil, Tour: len(v.options.Tour) > 0}
+	h := hello{Path: v.path, Title: v.options.Title, Open: v.options.Open, NoColor: !v.flags.colors(), Theme: v.flags.theme, Exchanges: v.flags.exchanges, Save: v.options.Save != nil, Tour: len(v.options.Tour) > 0,
+		Decode: v.flags.meaning.as, Protocols: v.flags.meaning.protocols}
 	a, err := startApart(h, out, news{v.live(), v.pulse, v.options.Status, v.options.Control})
 	if err == nil {
 		v.apart = a
@@ -216,9 +228,13 @@ func (v *view) print(ctx context.Context) error {
 			if !v.flags.quiet && !v.flags.silent {
 				v.past.see(v.err, e)
 			}
+			v.meaning.hear(e)
 			g.after(e, v.printer.Flush)
 		},
-		After: func(*inspect.Conn) { v.printer.Flush() },
+		After: func(*inspect.Conn) {
+			v.printer.Flush()
+			v.meaning.flush()
+		},
 	}
 	sink := &overtaken{Sink: in}
 	var live <-chan struct{}
