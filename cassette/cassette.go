@@ -4,6 +4,8 @@
 package cassette
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -13,7 +15,10 @@ import (
 // in which it happened.
 type Cassette struct {
 	Recorded time.Time // when the first of it happened; zero if that is not known
-	Lines    []Line
+	// Values are what the variables stood for when it was recorded, as JSON. A side
+	// that says a variable before the other one has says this.
+	Values map[string][]byte
+	Lines  []Line
 	// Warnings say what a recording held that is not in the lines, a sentence each.
 	Warnings []string
 }
@@ -34,9 +39,10 @@ const (
 	Close              // a Close frame
 	End                // the end of a side's TCP connection
 	Raw                // bytes as they stood: one illegal or odd frame, or a part of one
+	When               // a reaction: what is sent each time that a message comes
 )
 
-var kindNames = []string{"open", "http", "json", "text", "binary", "ping", "pong", "close", "end", "raw"}
+var kindNames = []string{"open", "http", "json", "text", "binary", "ping", "pong", "close", "end", "raw", "when"}
 
 // String is the kind's key in a cassette file.
 func (k Kind) String() string {
@@ -49,16 +55,22 @@ func (k Kind) String() string {
 // Mode is how an expected message is compared.
 type Mode uint8
 
-// ByKind compares a JSON line as JSON and every other one exactly; AsJSON
-// compares a text as JSON that is not on one line.
+// The modes. A pong is expected only if it has one that is not ByKind.
 const (
-	ByKind Mode = iota
-	AsJSON
+	ByKind Mode = iota // a JSON line as JSON, every other one exactly
+	AsJSON             // a text that is JSON, though not on one line
+	Exact              // byte for byte
+	Subset             // JSON; objects may have more members
+	Regex              // the text is a regular expression for all of the message
+	Any                // any text or binary message
 )
+
+var modeNames = []string{"", "json", "exact", "subset", "regex", "any"}
 
 // Line is one thing that happened. Which fields count depends on Kind.
 type Line struct {
 	Session int           // number of the session, from 1; 0: of no session
+	At      int           // line of the file that it was read from, from 1; 0: of none
 	After   time.Duration // since the line before
 	Kind    Kind
 	From    inspect.Dir // whose doing it is: ToServer: the client's, ToClient: the server's
@@ -71,7 +83,12 @@ type Line struct {
 	Reason string            // of Close
 	How    inspect.End       // of End: inspect.Fin or inspect.Rst
 
-	Match Mode
+	Match    Mode
+	Template bool      // Data, and Reason, have variables in them, and $${ for ${
+	Optional bool      // the message may be left out
+	Group    int       // from 1: the neighbours with this number may come in any order; 0: in its place
+	Reaction *Reaction // of When
+
 	// Frames are the lengths of a message's fragments, in bytes before
 	// compression; nil: it was one frame.
 	Frames     []int
@@ -81,9 +98,18 @@ type Line struct {
 	Within int
 }
 
+// Reaction is what the server says each time that a message of the client comes,
+// any number of times and at any time.
+type Reaction struct {
+	When Line
+	Send []Line
+}
+
 // Upgrade is an upgrade request and how it was answered.
 type Upgrade struct {
-	Path         string                // the request's target, query included
+	// Path is the request's target, query included. In it and in Subprotocols
+	// ${name} is a variable, and $${ stands for ${ (see [Literal]).
+	Path         string
 	Subprotocols []string              // offered
 	Headers      []inspect.HeaderField // of the request, all of them
 	Accept       Answer
@@ -97,7 +123,7 @@ func (u *Upgrade) Accepted() bool { return u.Accept.Status == 101 }
 
 // Exchange is a plain HTTP request and its answer.
 type Exchange struct {
-	Method, Path string
+	Method, Path string // the path as in an Upgrade
 	Body         []byte
 	Answer       Answer
 }
@@ -120,22 +146,60 @@ type Session struct {
 	N       int // from 1
 	Upgrade *Upgrade
 	Lines   []Line // all but the Open line
+
+	from int // where Lines begins in the cassette's
 }
 
-// Sessions are the cassette's sessions in the order of their numbers.
+// Sessions are the cassette's sessions in the order of their numbers. Lines that
+// stand together are shared with the cassette.
 func (c *Cassette) Sessions() []*Session {
 	var all []*Session
 	byN := map[int]*Session{}
-	for _, l := range c.Lines {
+	for i := range c.Lines {
+		l := &c.Lines[i]
 		if l.Kind == Open {
-			s := &Session{N: l.Session, Upgrade: l.Upgrade}
+			s := &Session{N: l.Session, Upgrade: l.Upgrade, from: i + 1}
 			byN[l.Session] = s
 			all = append(all, s)
-		} else if s := byN[l.Session]; s != nil && l.Kind != HTTP {
-			s.Lines = append(s.Lines, l)
+			continue
+		}
+		s := byN[l.Session]
+		switch {
+		case s == nil || l.Kind == HTTP:
+		case s.from+len(s.Lines) == i: // right behind the last one
+			s.Lines = c.Lines[s.from : i+1 : i+1]
+		default:
+			s.Lines, s.from = append(s.Lines, *l), len(c.Lines)+1 // from here on its own
 		}
 	}
 	return all
+}
+
+// Append puts another cassette's lines behind this one's. The variables of the two
+// must not have the same names.
+func (c *Cassette) Append(other *Cassette) {
+	last := 0
+	for i := range c.Lines {
+		last = max(last, c.Lines[i].Session)
+	}
+	group := 0
+	for i := range c.Lines {
+		group = max(group, c.Lines[i].Group)
+	}
+	for _, l := range other.Lines {
+		if l.Session > 0 {
+			l.Session += last
+		}
+		if l.Group > 0 {
+			l.Group += group
+		}
+		c.Lines = append(c.Lines, l)
+	}
+	if c.Values == nil {
+		c.Values = map[string][]byte{}
+	}
+	maps.Copy(c.Values, other.Values)
+	c.Warnings = append(c.Warnings, other.Warnings...)
 }
 
 // Exchanges are the cassette's plain HTTP exchanges in order.
@@ -147,6 +211,36 @@ func (c *Cassette) Exchanges() []*Exchange {
 		}
 	}
 	return all
+}
+
+// ReactionNames are the variables that stand in reactions alone: they stand for
+// something else each time.
+func (s *Session) ReactionNames() []string {
+	inside, outside := map[string]bool{}, map[string]bool{}
+	note := func(l *Line, where map[string]bool) {
+		for _, n := range l.variables() {
+			where[n] = true
+		}
+		if l.Match == Regex {
+			for _, n := range regexNames(string(l.Data)) {
+				where[n] = true
+			}
+		}
+	}
+	for i := range s.Lines {
+		l := &s.Lines[i]
+		if l.Kind != When {
+			note(l, outside)
+			continue
+		}
+		note(&l.Reaction.When, inside)
+		for j := range l.Reaction.Send {
+			note(&l.Reaction.Send[j], inside)
+		}
+	}
+	note(&Line{Kind: Open, Upgrade: s.Upgrade}, outside)
+	maps.DeleteFunc(inside, func(n string, _ bool) bool { return outside[n] })
+	return slices.Sorted(maps.Keys(inside))
 }
 
 // Ends says that the session was recorded to its end: one side ended it.
@@ -165,9 +259,16 @@ func (l *Line) Expected() bool {
 	if l.From != inspect.ToServer {
 		return false
 	}
+	return l.Awaited()
+}
+
+// Awaited is Expected, whichever side the line is of.
+func (l *Line) Awaited() bool {
 	switch l.Kind {
 	case JSON, Text, Binary, Close, Raw:
 		return true
+	case Pong:
+		return l.Match != ByKind
 	}
 	return false
 }

@@ -116,11 +116,15 @@ func (k *making) frame(f *inspect.Frame) {
 	m.parts = append(m.parts, d)
 	m.lengths = append(m.lengths, int(f.Header.Length()))
 	m.odd = m.odd || isOdd
-	if f.Dir == inspect.ToClient {
+	if k.early(f.Dir) {
 		k.add(f.Dir, d) // its place, whatever it becomes
 		d.inside = nil
 	}
 }
+
+// early says that a direction's messages stand where they began, which a
+// recording's reader needs to tell what stood inside them.
+func (k *making) early(d inspect.Dir) bool { return d == inspect.ToClient && k.m.hear == nil }
 
 func (k *making) message(msg *inspect.Message) {
 	if msg.Opcode.Control() {
@@ -160,7 +164,7 @@ func (k *making) asBytes(d inspect.Dir, m *message) {
 		if p.line.Data == nil {
 			k.problem("a frame that must be kept as bytes is too long")
 		}
-		if d == inspect.ToServer {
+		if !k.early(d) {
 			k.add(d, p)
 		}
 	}
@@ -192,16 +196,16 @@ func (k *making) asMessage(msg *inspect.Message, m *message) {
 		}
 	}
 	if msg.Opcode == inspect.OpText {
-		d.line.Kind, d.line.Match = textKind(msg.Data)
+		d.line.Kind, d.line.Match = TextKind(msg.Data)
 	}
-	if msg.Dir == inspect.ToServer {
+	if !k.early(msg.Dir) {
 		d.time = msg.Time
 		k.add(msg.Dir, d)
 	}
 }
 
-// textKind says how a text is kept: as JSON if its bytes can stand in a line.
-func textKind(data []byte) (Kind, Mode) {
+// TextKind says how a text is kept: as JSON if its bytes can stand in a line.
+func TextKind(data []byte) (Kind, Mode) {
 	switch {
 	case !json.Valid(data):
 		return Text, ByKind
@@ -263,7 +267,7 @@ func (k *making) add(d inspect.Dir, x *draft) {
 		x.inside, x.fragNum = open, len(open.parts)
 	}
 	if k.m.hear != nil {
-		if d == inspect.ToServer {
+		if d == k.m.hears {
 			k.m.hear(x.line)
 		}
 		return

@@ -14,8 +14,10 @@ import (
 // objects their order and repeated names.
 type value struct {
 	raw     []byte
+	at      int      // where raw begins in the whole text
 	text    string   // of a string, unescaped
 	names   []string // of an object
+	nameAt  []int    // where they begin
 	members []value  // of an object or array
 }
 
@@ -33,15 +35,37 @@ func parseJSON(data []byte) (*value, bool) {
 	if !json.Valid(data) {
 		return nil, false
 	}
-	p := jsonReader{data}
+	p := jsonReader{data, len(data)}
 	v := p.value()
 	return &v, true
 }
 
-// jsonReader reads JSON that is known to be valid.
-type jsonReader struct{ rest []byte }
+// prefixLimit is how much may stand before JSON in a text.
+const prefixLimit = 200
 
-func (p *jsonReader) space() { p.rest = bytes.TrimLeft(p.rest, " \t\r\n") }
+// behind splits a text that is JSON behind a few characters, as socket.io and
+// others write it; false: it is no such text.
+func behind(data []byte) (prefix, js []byte, ok bool) {
+	i := bytes.IndexAny(data, "[{")
+	if i < 0 || i > prefixLimit || !json.Valid(data[i:]) {
+		return nil, nil, false
+	}
+	return data[:i], data[i:], true
+}
+
+// jsonReader reads JSON that is known to be valid.
+type jsonReader struct {
+	rest []byte
+	size int // of the whole
+}
+
+func (p *jsonReader) space() {
+	i := 0
+	for i < len(p.rest) && (p.rest[i] == ' ' || p.rest[i] == '\t' || p.rest[i] == '\r' || p.rest[i] == '\n') {
+		i++
+	}
+	p.rest = p.rest[i:]
+}
 
 // next passes over white space and n bytes behind it.
 func (p *jsonReader) next(n int) []byte {
@@ -59,7 +83,7 @@ func (p *jsonReader) peek() byte {
 func (p *jsonReader) value() value {
 	p.space()
 	start := p.rest
-	var v value
+	v := value{at: p.size - len(start)}
 	switch c := start[0]; c {
 	case '{', '[':
 		p.next(1)
@@ -67,6 +91,7 @@ func (p *jsonReader) value() value {
 			if c == '{' {
 				name := p.value()
 				v.names = append(v.names, name.text)
+				v.nameAt = append(v.nameAt, name.at)
 				p.next(1)
 				p.space()
 			}
@@ -141,8 +166,10 @@ func hex4(s []byte) rune {
 
 // differences collects where two values differ, a line each.
 type differences struct {
-	lines []string
-	more  int
+	lines  []string
+	more   int
+	scope  *Scope // what want's variables stand for; nil: it has none
+	subset bool   // got's objects may have more members
 }
 
 // shownDifferences is how many differences are named; the rest are counted.
@@ -166,6 +193,10 @@ func (d *differences) all() []string {
 // compare walks two values. Members of an object may stand in any order, those
 // of an array may not; numbers are equal if they are the same decimal number.
 func (d *differences) compare(path string, want, got *value) {
+	if d.scope != nil && want.kind() == '"' && strings.Contains(want.text, "${") {
+		d.template(path, want, got)
+		return
+	}
 	if want.kind() != got.kind() {
 		d.differ(path, want, got)
 		return
@@ -183,6 +214,24 @@ func (d *differences) compare(path string, want, got *value) {
 		if !sameNumber(string(want.raw), string(got.raw)) {
 			d.differ(path, want, got)
 		}
+	}
+}
+
+// template compares a string with variables in it.
+func (d *differences) template(path string, want, got *value) {
+	var expected string
+	switch name := only(want.text); {
+	case name != "":
+		expected = d.scope.take(name, *got)
+	case got.kind() != '"':
+		expected = want.short()
+	default:
+		if w := d.scope.text(want.text, got.text); w != "" {
+			expected = inspect.Visible(quoteJSON([]byte(w)), 60)
+		}
+	}
+	if expected != "" {
+		d.add(path, "expected "+expected+", got "+got.short())
 	}
 }
 
@@ -211,12 +260,19 @@ func (d *differences) objects(path string, want, got *value) {
 		have[n] = append(have[n], &got.members[i])
 	}
 	for i, n := range want.names {
+		if d.scope != nil && strings.Contains(n, "${") {
+			all, _ := pieces(n)
+			n = d.scope.shown(all)
+		}
 		if len(have[n]) == 0 {
 			d.add(path+member(n), "expected "+want.members[i].short()+", got nothing")
 			continue
 		}
 		d.compare(path+member(n), &want.members[i], have[n][0])
 		have[n] = have[n][1:]
+	}
+	if d.subset {
+		return
 	}
 	for i, n := range got.names {
 		if len(have[n]) > 0 && have[n][0] == &got.members[i] {

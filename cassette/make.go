@@ -56,7 +56,8 @@ type maker struct {
 	held     int64
 	warnings []string
 	err      error
-	hear     func(Line) // takes the client's lines instead of drafts
+	hear     func(Line)  // takes one side's lines instead of drafts
+	hears    inspect.Dir // that side's
 }
 
 // draft is a line to be. A fragment of a server's message is one too, until the
@@ -193,9 +194,12 @@ func (m *maker) refused(k *making, e *inspect.Refused) {
 func (k *making) open(h *inspect.Handshake, body []byte, t time.Time) {
 	k.m.sessions++
 	k.session, k.path = k.m.sessions, h.Path()
-	u := &Upgrade{Path: h.Path(), Subprotocols: h.Offered, Headers: h.Request.Fields,
+	u := &Upgrade{Path: Literal(h.Path()), Headers: h.Request.Fields,
 		Accept: answer(h.Response, body), Subprotocol: h.Subprotocol,
 		Extensions: strings.Join(h.Response.Values("Sec-WebSocket-Extensions"), ", ")}
+	for _, p := range h.Offered {
+		u.Subprotocols = append(u.Subprotocols, Literal(p))
+	}
 	for i := range u.Accept.Headers {
 		if f := &u.Accept.Headers[i]; strings.EqualFold(f.Name, "Sec-WebSocket-Accept") && f.Value == h.Want {
 			f.Value = ""
@@ -235,7 +239,7 @@ func (m *maker) exchange(e *inspect.Exchange) {
 		m.warn("the exchange %s %s is left out: it leads to another protocol", e.Request.Method, inspect.Visible([]byte(e.Request.Target), 200))
 		return
 	}
-	x := &Exchange{Method: e.Request.Method, Path: e.Request.Target, Body: slices.Clone(e.Up.Data), Answer: answer(e.Response, e.Down.Data)}
+	x := &Exchange{Method: e.Request.Method, Path: Literal(e.Request.Target), Body: slices.Clone(e.Up.Data), Answer: answer(e.Response, e.Down.Data)}
 	m.hold(len(x.Body) + len(x.Answer.Body))
 	m.add(&draft{line: Line{Kind: HTTP, Exchange: x}, time: e.Time})
 }

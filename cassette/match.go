@@ -11,47 +11,21 @@ import (
 // Match compares a message that was expected with the one that came and answers
 // what is different, a line a difference, safe to show; nil: nothing is. How a
 // message was cut into frames and whether it was compressed makes no difference.
-func Match(want, got Line) []string {
-	switch {
-	case isText(want.Kind) && isText(got.Kind):
-		return matchText(want, got)
-	case want.Kind != got.Kind:
-		return []string{"expected " + Describe(want) + ", got " + Describe(got)}
-	case want.Kind == Close:
-		if want.Code != got.Code || want.Reason != got.Reason {
-			return []string{"expected " + Describe(want) + ", got " + Describe(got)}
-		}
-		return nil
-	case want.Kind == Raw:
-		return matchBytes("the frame", unmasked(want.Data), unmasked(got.Data))
-	}
-	return matchBytes("the payload", want.Data, got.Data)
-}
+func Match(want, got Line) []string { return new(Scope).Match(want, got) }
 
 func isText(k Kind) bool { return k == JSON || k == Text }
 
-func matchText(want, got Line) []string {
-	if want.Kind == JSON || want.Match == AsJSON {
-		w, ok := parseJSON(want.Data)
-		g, valid := parseJSON(got.Data)
-		if ok && valid {
-			var d differences
-			d.compare("$", w, g)
-			return d.all()
-		}
-		if ok {
-			return []string{"expected JSON, got text that is none"}
-		}
-	}
-	i := differAt(want.Data, got.Data)
+// textDiffers says where two texts differ; nil if they do not.
+func textDiffers(want, got []byte) []string {
+	i := differAt(want, got)
 	if i < 0 {
 		return nil
 	}
 	from := max(0, i-10)
-	for from > 0 && want.Data[from]&0xc0 == 0x80 { // not inside a character
+	for from > 0 && want[from]&0xc0 == 0x80 { // not inside a character
 		from--
 	}
-	return []string{fmt.Sprintf("byte %d: expected %s, got %s", i, excerpt(want.Data, from), excerpt(got.Data, from))}
+	return []string{fmt.Sprintf("byte %d: expected %s, got %s", i, excerpt(want, from), excerpt(got, from))}
 }
 
 // excerpt shows a text from an offset on.
@@ -133,6 +107,8 @@ func Describe(l Line) string {
 			return "the odd frame " + h.String()
 		}
 		return "half a frame"
+	case When:
+		return "a reaction to " + Describe(l.Reaction.When)
 	case Open, HTTP:
 		return l.Kind.String()
 	}

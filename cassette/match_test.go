@@ -13,7 +13,7 @@ import (
 // text is a client's text message as it is kept.
 func text(s string) Line {
 	l := Line{From: inspect.ToServer, Data: []byte(s)}
-	l.Kind, l.Match = textKind(l.Data)
+	l.Kind, l.Match = TextKind(l.Data)
 	return l
 }
 

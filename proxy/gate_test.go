@@ -422,9 +422,16 @@ func TestToggledUnderLoad(t *testing.T) {
 // kill kills the one session.
 func (r *rig) kill(g *turnstile, k Kill) {
 	r.t.Helper()
-	g.mu.Lock()
-	id := g.entered[0].ID
-	g.mu.Unlock()
+	var id inspect.SessionID
+	eventually(r.t, "the session has begun", func() bool { // a little behind its 101
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if len(g.entered) == 0 {
+			return false
+		}
+		id = g.entered[0].ID
+		return true
+	})
 	if err := r.server.Kill(id, k); err != nil {
 		r.t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ type wire struct {
 }
 
 func newWire(link layers.LinkType) *wire {
-	w := &wire{c: newConversation("10.0.0.1:40000", "10.0.0.1:80"), link: link}
+	w := &wire{c: newConversation(1, "10.0.0.1:40000", "10.0.0.1:80"), link: link}
 	w.c.seq = [2]uint32{1<<32 - 20, 7} // numbers that wrap
 	return w
 }
@@ -147,7 +147,7 @@ func TestImportFromTheMiddle(t *testing.T) {
 
 func TestPacketChecksums(t *testing.T) {
 	for _, addrs := range [][2]string{{"127.0.0.1:1234", "127.0.0.1:80"}, {"[::1]:1234", "[fe80::1%eth0]:80"}, {"127.0.0.1:1", "[::1]:2"}, {"unix /tmp/x", "127.0.0.1:9"}} {
-		c := newConversation(addrs[0], addrs[1])
+		c := newConversation(1, addrs[0], addrs[1])
 		for n := range 40 {
 			payload := []byte(strings.Repeat("ab\xffc\xfe", n))
 			b := append(c.head(nil, tcp{inspect.Dir(n % 2), flagPsh | flagAck, payload, 0}), payload...)

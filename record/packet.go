@@ -5,7 +5,8 @@ import (
 	"hash/fnv"
 	"math/bits"
 	"net/netip"
-	"strings"
+
+	"github.com/wsproxy/wsproxy/inspect"
 )
 
 // TCP flags (RFC 9293 section 3.1).
@@ -29,11 +30,17 @@ type conversation struct {
 	bare bool // without TCP checksums
 }
 
-// newConversation takes a leg's addresses: up is the side that sends ToServer.
-// One that cannot be written as an IP address (a Unix socket, an HTTP/2 stream)
-// becomes a loopback one made from its name.
-func newConversation(up, down string) *conversation {
+// newConversation takes the addresses of a connection's leg: up is the side that
+// sends ToServer. One that cannot be written as an IP address (a Unix socket, an
+// HTTP/2 stream) becomes a loopback one made from its name; up also from the
+// connection, since all clients of a Unix socket have the same.
+func newConversation(id inspect.ConnID, up, down string) *conversation {
 	c := &conversation{addr: [2]netip.AddrPort{address(up), address(down)}}
+	if !isAddress(up) { // there are many at once, and a port is a number of 15 bits here
+		n := hash(id.String() + up)
+		ip := [4]byte{127, byte(n >> 32), byte(n >> 40), byte(n>>48) | 2}
+		c.addr[0] = netip.AddrPortFrom(netip.AddrFrom4(ip), uint16(n|0x8000))
+	}
 	if c.addr[0].Addr().Is4() != c.addr[1].Addr().Is4() {
 		for i := range c.addr {
 			c.addr[i] = netip.AddrPortFrom(netip.AddrFrom16(c.addr[i].Addr().As16()), c.addr[i].Port())
@@ -45,17 +52,21 @@ func newConversation(up, down string) *conversation {
 	return c
 }
 
+func isAddress(s string) bool {
+	_, err := netip.ParseAddrPort(s)
+	return err == nil
+}
+
+func hash(s string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(s))
+	return h.Sum64()
+}
+
 func address(s string) netip.AddrPort {
 	a, err := netip.ParseAddrPort(s)
 	if err != nil {
-		h := fnv.New64a()
-		h.Write([]byte(s))
-		n := h.Sum64()
-		ip := [4]byte{127, 0, 0, 1}
-		if strings.Contains(s, " stream ") { // there are many at once, and a port is a number of 15 bits here
-			ip = [4]byte{127, byte(n >> 32), byte(n >> 40), byte(n>>48) | 2}
-		}
-		return netip.AddrPortFrom(netip.AddrFrom4(ip), uint16(n|0x8000))
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(hash(s)|0x8000))
 	}
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }

@@ -496,3 +496,19 @@ func RedactHead(head []byte) (redacted []byte, what []string) {
 	s.head(b, true)
 	return b, s.what
 }
+
+// Secret says that a value is a credential: by the name of its header field or of
+// its member in a message, such as access_token or password, or by its looks. Names
+// that often are not one's, such as key and code, count for parameters of URLs
+// alone, which begin with "?" here.
+func Secret(name, value string) bool {
+	param, inURL := strings.CutPrefix(name, "?")
+	name = plainName([]byte(param))
+	switch {
+	case inURL && secretParam(name), tokenShapes.MatchString(value):
+		return true
+	case name == "cookie", name == "setcookie", strings.HasSuffix(name, "authorization"):
+		return true
+	}
+	return name != "" && slices.ContainsFunc(secretParamEnds, func(end string) bool { return strings.HasSuffix(name, end) })
+}

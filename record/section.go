@@ -137,7 +137,7 @@ func (s *section) open(info inspect.ConnInfo) {
 	s.conns[info.ID] = r
 	note := inspect.NewNote(info.ID, inspect.ClientLeg, inspect.ToServer, info.Time, inspect.NoteLeg,
 		inspect.LegNote{Kind: inspect.NoteLeg, Leg: inspect.ClientLeg, ConnInfo: info})
-	s.syn(r, inspect.ClientLeg, newConversation(info.Client.Remote, info.Client.Local), note)
+	s.syn(r, inspect.ClientLeg, newConversation(info.ID, info.Client.Remote, info.Client.Local), note)
 }
 
 // syn opens a leg: SYN with its note, SYN+ACK.
@@ -251,7 +251,7 @@ func (s *section) note(n inspect.Note) {
 	if n.Kind == inspect.NoteLeg && n.Leg == inspect.ServerLeg {
 		var leg inspect.LegNote
 		if json.Unmarshal(n.JSON, &leg) == nil && leg.Server != nil && r.legs[n.Leg] == nil {
-			s.syn(r, n.Leg, newConversation(leg.Server.Local, leg.Server.Remote), n)
+			s.syn(r, n.Leg, newConversation(n.Conn, leg.Server.Local, leg.Server.Remote), n)
 		}
 		return
 	}

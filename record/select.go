@@ -11,14 +11,16 @@ import (
 
 // Choice makes a Filter of a compiled one, for Find. It is for one goroutine.
 func (s *Store) Choice(f *filter.Filter) Filter {
-	return &choice{store: s, matcher: f.Matcher(), of: -1}
+	return &choice{store: s, matcher: f.Matcher(), asks: f.AsksSession(), of: -1}
 }
 
 // choice asks a filter about the rows of a Store.
 type choice struct {
 	store   *Store
 	matcher *filter.Matcher
-	of      int // session is that of
+	asks    bool    // the filter asks for the session
+	of      int     // session is that of
+	before  []int32 // by session: how many there are in front of it that are no exchanges
 	session filter.Session
 	frame   filter.Frame
 }
@@ -27,7 +29,7 @@ type choice struct {
 func (c *choice) Row(r Row) Answer {
 	if r.Session() != c.of {
 		c.of = r.Session()
-		c.session = sessionFacts(c.of, c.store.Session(c.of))
+		c.look(c.of, c.store.Session(c.of))
 	}
 	rsv := r.Rsv()
 	c.frame = filter.Frame{Session: &c.session, N: r.N(), Time: r.Time(), Dir: r.Dir(), Op: r.Opcode(), Length: r.Length(), Fin: r.Fin(),
@@ -47,9 +49,28 @@ func (c *choice) Row(r Row) Answer {
 // Message decides about the row that Row was asked about last.
 func (c *choice) Message(m *Message) bool { return c.matcher.Message(&m.Message) }
 
-// sessionFacts are what a filter may ask about a session.
-func sessionFacts(i int, s Session) filter.Session {
-	x := filter.Session{N: i + 1, Mode: s.Conn.Mode, Target: s.Conn.Target, Client: s.Conn.Client.Remote, Open: s.Closed == nil, Opened: s.Opened}
+// look looks at a session. Its number is what lists call it, which count no exchanges;
+// an exchange has none.
+func (c *choice) look(i int, s Session) {
+	c.session = sessionFacts(s)
+	if !c.asks || s.Kind == Exchange {
+		return
+	}
+	for j := len(c.before); j <= i; j++ {
+		n := int32(0)
+		if j > 0 {
+			if n = c.before[j-1]; c.store.Session(j-1).Kind != Exchange {
+				n++
+			}
+		}
+		c.before = append(c.before, n)
+	}
+	c.session.N = int(c.before[i]) + 1
+}
+
+// sessionFacts are what a filter may ask about a session, but for its number.
+func sessionFacts(s Session) filter.Session {
+	x := filter.Session{Mode: s.Conn.Mode, Target: s.Conn.Target, Client: s.Conn.Client.Remote, Open: s.Closed == nil, Opened: s.Opened}
 	if h := s.Handshake; h != nil {
 		x.Path, x.Protocol = h.Path(), h.Subprotocol
 		if h.Response != nil {
@@ -145,7 +166,7 @@ func (v *Sieve) session(ctx context.Context, i int, at *sifting) error {
 	case x.Forgotten:
 		v.to.Forget(i)
 	case v.filter.OfSession() && !v.every:
-		v.choice.session = sessionFacts(i, x)
+		v.choice.look(i, x)
 		v.to.Session(i, v.choice.matcher.Session(&v.choice.session))
 		if err := ctx.Err(); err != nil {
 			return err

@@ -21,15 +21,16 @@ const bufferSize = 32 << 10
 // goroutine owns it, run; a session has another one that writes.
 type conn struct {
 	// Fixed at the start.
-	server *Server
-	tcp    *net.TCPConn
+	server *Replayer
+	tcp    wire
 
 	// Owned by run.
 	head inspect.HeadScanner
 	rest []byte // read and not looked at yet
 
 	mu      sync.Mutex
-	player  *player // the session, once it has begun
+	player  *player  // the session, once it has begun
+	passing net.Conn // the fallback, while it answers; nil: it does not
 	stopped bool
 	busy    bool // a request is under way
 }
@@ -76,10 +77,13 @@ func (c *conn) setBusy(on bool) (stopped bool) {
 func (c *conn) stop() {
 	c.mu.Lock()
 	c.stopped = true
-	p := c.player
+	p, up := c.player, c.passing
 	c.mu.Unlock()
 	if p != nil {
 		p.stop()
+	}
+	if up != nil {
+		_ = up.Close() // it has told all that it will
 	}
 	c.close()
 }
@@ -206,6 +210,9 @@ func (c *conn) serve(r *request) (more bool) {
 	if x := c.server.pick.exchange(r.head, r.body); x != nil {
 		return c.answer(r, &x.Answer)
 	}
+	if c.server.options.Fallback != "" {
+		return c.pass(r)
+	}
 	why := visible(r.head.Method+" "+r.head.Target) + " is not in the recording"
 	if c.server.options.Missed != nil {
 		c.server.options.Missed(why)
@@ -219,7 +226,12 @@ func (c *conn) upgrade(r *request) (more bool) {
 		return c.answer(r, sentence(http.StatusServiceUnavailable, "wsproxy replay: one session is served (--once), and another client has it"))
 	}
 	result := Result{Path: r.head.Target, Client: c.tcp.RemoteAddr().String()}
-	s, err := c.server.pick.session(r.head)
+	scope := c.server.scope()
+	s, err := c.server.pick.session(r.head, scope)
+	if err != nil && c.server.options.Fallback != "" {
+		c.server.free()
+		return c.pass(r)
+	}
 	if err != nil {
 		result.Status = http.StatusNotFound
 		result.Mismatch = &Mismatch{Problem: err.Error()}
@@ -241,13 +253,15 @@ func (c *conn) upgrade(r *request) (more bool) {
 		c.server.ended(result, false)
 		return more
 	}
-	c.play(r, s, a, result)
+	p := newPlayer(c.tcp, s, a, cassette.Hear(r.raw, a.answer, c.server.options.Limits))
+	o := &c.server.options
+	p.await.scope, p.onMiss, p.speed, p.loop = scope, o.OnMiss, o.Speed, o.Loop
+	c.play(p, result)
 	return false
 }
 
 // play serves a session to its end.
-func (c *conn) play(r *request, s *cassette.Session, a agreement, result Result) {
-	p := newPlayer(c.tcp, s, a, cassette.Hear(r.raw, a.answer, c.server.options.Limits))
+func (c *conn) play(p *player, result Result) {
 	c.mu.Lock()
 	c.player = p
 	stopped := c.stopped

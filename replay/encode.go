@@ -4,14 +4,16 @@ import (
 	"bytes"
 	"compress/flate"
 	"encoding/binary"
+	"math/rand/v2"
 
 	kflate "github.com/klauspost/compress/flate"
 	"github.com/wsproxy/wsproxy/cassette"
 	"github.com/wsproxy/wsproxy/inspect"
 )
 
-// encoder makes frames of a server's lines.
+// encoder makes frames of one side's lines.
 type encoder struct {
+	side     inspect.Dir      // ToServer: the client's, which are masked
 	deflate  *inspect.Deflate // nil: nothing is compressed
 	deflater *deflater
 }
@@ -24,11 +26,11 @@ func (e *encoder) frames(l *cassette.Line) ([][]byte, error) {
 	case cassette.Binary:
 		return e.message(inspect.OpBinary, l)
 	case cassette.Ping:
-		return [][]byte{control(inspect.OpPing, l.Data)}, nil
+		return [][]byte{e.control(inspect.OpPing, l.Data)}, nil
 	case cassette.Pong:
-		return [][]byte{control(inspect.OpPong, l.Data)}, nil
+		return [][]byte{e.control(inspect.OpPong, l.Data)}, nil
 	case cassette.Close:
-		return [][]byte{closeFrame(l.Code, l.Reason)}, nil
+		return [][]byte{e.closeFrame(l.Code, l.Reason)}, nil
 	case cassette.Raw:
 		if h, ok := inspect.ParseHeader(l.Data); ok && h.Rsv1() && e.deflater != nil {
 			e.deflater.forget() // the client's window may hold what is not in ours
@@ -54,8 +56,7 @@ func (e *encoder) message(op inspect.Opcode, l *cassette.Line) ([][]byte, error)
 	lengths = cassette.Proportion(len(data), lengths)
 	frames := make([][]byte, 0, len(lengths))
 	for i, n := range lengths {
-		h := inspect.NewHeader(inspect.Fields{Fin: i == len(lengths)-1, Opcode: op, Rsv1: compressed && i == 0, Length: uint64(n)})
-		frames = append(frames, append(h.Append(make([]byte, 0, h.Len()+n)), data[:n]...))
+		frames = append(frames, e.frame(inspect.Fields{Fin: i == len(lengths)-1, Opcode: op, Rsv1: compressed && i == 0}, data[:n]))
 		data, op = data[n:], inspect.OpContinuation
 	}
 	return frames, nil
@@ -63,28 +64,41 @@ func (e *encoder) message(op inspect.Opcode, l *cassette.Line) ([][]byte, error)
 
 func (e *encoder) compress(data []byte) ([]byte, error) {
 	if e.deflater == nil {
-		d, err := newDeflater(e.deflate.WindowBits(inspect.ToClient))
+		d, err := newDeflater(e.deflate.WindowBits(e.side))
 		if err != nil {
 			return nil, err
 		}
 		e.deflater = d
 	}
-	if !e.deflate.Takeover(inspect.ToClient) {
+	if !e.deflate.Takeover(e.side) {
 		e.deflater.forget()
 	}
 	return e.deflater.message(data)
 }
 
-func control(op inspect.Opcode, payload []byte) []byte {
-	h := inspect.NewHeader(inspect.Fields{Fin: true, Opcode: op, Length: uint64(len(payload))})
-	return append(h.Append(nil), payload...)
+// frame is one frame. A client's has a random key (RFC 6455 section 5.3).
+func (e *encoder) frame(f inspect.Fields, payload []byte) []byte {
+	f.Length, f.Masked = uint64(len(payload)), e.side == inspect.ToServer
+	if f.Masked {
+		binary.LittleEndian.PutUint32(f.Key[:], rand.Uint32())
+	}
+	h := inspect.NewHeader(f)
+	b := append(h.Append(make([]byte, 0, h.Len()+len(payload))), payload...)
+	if f.Masked {
+		inspect.Mask(f.Key, 0, b[h.Len():])
+	}
+	return b
 }
 
-func closeFrame(code inspect.CloseCode, reason string) []byte {
+func (e *encoder) control(op inspect.Opcode, payload []byte) []byte {
+	return e.frame(inspect.Fields{Fin: true, Opcode: op}, payload)
+}
+
+func (e *encoder) closeFrame(code inspect.CloseCode, reason string) []byte {
 	if code == inspect.NoStatus {
-		return control(inspect.OpClose, nil)
+		return e.control(inspect.OpClose, nil)
 	}
-	return control(inspect.OpClose, append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...))
+	return e.control(inspect.OpClose, append(binary.BigEndian.AppendUint16(nil, uint16(code)), reason...))
 }
 
 // deflateLevel refers back across messages however short they are, which

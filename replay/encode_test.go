@@ -31,7 +31,7 @@ func TestFrames(t *testing.T) {
 		{"forbidden close", closing(down, 1006, ""), []string{"\x88\x02\x03\xee"}},
 		{"raw", line(cassette.Raw, down, "\xf3\x01"), []string{"\xf3\x01"}},
 	} {
-		var e encoder
+		e := encoder{side: down}
 		frames, err := e.frames(&tt.line)
 		var got []string
 		for _, f := range frames {
@@ -55,7 +55,7 @@ func TestCompression(t *testing.T) {
 	for bits := 8; bits <= 15; bits++ {
 		for _, takeover := range []bool{true, false} {
 			d := &inspect.Deflate{ServerMaxWindowBits: bits, ClientMaxWindowBits: 15, ServerNoContextTakeover: !takeover}
-			e := encoder{deflate: d}
+			e := encoder{side: down, deflate: d}
 			f := inspect.NewInflater(takeover, bits, 1<<20)
 			for i, m := range messages {
 				l := compressed(text(down, m))
@@ -86,7 +86,7 @@ func TestCompression(t *testing.T) {
 // The window goes on from message to message only where that is agreed.
 func TestTakeover(t *testing.T) {
 	size := func(takeover bool) int {
-		e := encoder{deflate: &inspect.Deflate{ServerMaxWindowBits: 15, ServerNoContextTakeover: !takeover}}
+		e := encoder{side: down, deflate: &inspect.Deflate{ServerMaxWindowBits: 15, ServerNoContextTakeover: !takeover}}
 		n := 0
 		for range 2 {
 			l := compressed(text(down, "a message that is not long at all, but longer than its number"))
@@ -107,7 +107,7 @@ func TestTakeover(t *testing.T) {
 // next must not count on where things are.
 func TestCompressionBehindRaw(t *testing.T) {
 	d := &inspect.Deflate{ServerMaxWindowBits: 15}
-	e := encoder{deflate: d}
+	e := encoder{side: down, deflate: d}
 	f := inspect.NewInflater(true, 15, 1<<20)
 	send := func(l cassette.Line, header int) {
 		frames, err := e.frames(&l)

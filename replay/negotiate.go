@@ -80,13 +80,7 @@ func agree(u *cassette.Upgrade, request *inspect.Head) (agreement, error) {
 	}
 	fields := u.Accept.Headers
 	if fields == nil {
-		fields = []inspect.HeaderField{{Name: "Upgrade", Value: "websocket"}, {Name: "Connection", Value: "Upgrade"}, {Name: "Sec-WebSocket-Accept"}}
-		if u.Subprotocol != "" {
-			fields = append(fields, inspect.HeaderField{Name: "Sec-WebSocket-Protocol"})
-		}
-		if u.Extensions != "" {
-			fields = append(fields, inspect.HeaderField{Name: "Sec-WebSocket-Extensions"})
-		}
+		fields = u.Needed()
 	}
 	var out []inspect.HeaderField
 	extended := len(extensions) == 0

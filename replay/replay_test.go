@@ -112,7 +112,7 @@ func TestMismatches(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			p.want(mismatchClose)
+			p.wantMismatch()
 			p.wantFin()
 			_ = p.Close()
 			res := r.result()
@@ -145,7 +145,7 @@ func TestDamagedCompression(t *testing.T) {
 	p := r.dial()
 	p.join("/chat", "Sec-WebSocket-Extensions: permessage-deflate")
 	p.send(masked(0xc1, "\xff\xff\xff"))
-	p.want(mismatchClose)
+	p.wantMismatch()
 	_ = p.Close()
 	if m := r.result().Mismatch; m == nil || m.Problem != "a compressed message of the client cannot be inflated" {
 		t.Errorf("%+v", m)
@@ -197,7 +197,7 @@ func TestOpenEnd(t *testing.T) {
 	p.send(masked(0x81, "a"))
 	p.want("\x81\x01b")
 	p.send(masked(0x81, "more"))
-	p.want(mismatchClose)
+	p.wantMismatch()
 	_ = p.Close()
 	if m := r.result().Mismatch; m == nil || m.Got != "text more" {
 		t.Errorf("%+v", m)
@@ -646,7 +646,7 @@ func TestPongsAreBounded(t *testing.T) {
 }
 
 func TestServeFails(t *testing.T) {
-	s := NewServer(&chat().Cassette, Options{})
+	s := New(&chat().Cassette, Options{})
 	defer s.Close()
 	if err := s.Serve(brokenListener{}); err == nil || !strings.Contains(err.Error(), "accept on") {
 		t.Errorf("%v", err)

@@ -3,8 +3,9 @@ package replay
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
-	"github.com/wsproxy/wsproxy/cassette"
+	"github.com/wsproxy/wsproxy/inspect"
 )
 
 // Result says how one session went.
@@ -13,28 +14,32 @@ type Result struct {
 	Path     string // as the client asked for it
 	Client   string // the client's address
 	Status   int    // of the answer: 101, or a refusal's
-	Expected int    // client messages that were recorded, the Close among them
+	Expected int    // messages of the other side that were recorded, its Close among them
 	Matched  int    // of them, those that came
-	Sends    int    // what the server did when it was recorded: messages, pings, its Close, its end
+	Sends    int    // what this side did when it was recorded: messages, pings, its Close, its end
 	Sent     int    // of that, what it did now
 
-	Mismatch    *Mismatch // nil: what came was what was recorded
-	Interrupted bool      // the Server ended it
+	Side        inspect.Dir // whose messages were expected
+	Mismatch    *Mismatch   // nil: what came was what was recorded
+	More        []*Mismatch // what else was not, where a mismatch does not end the session
+	Interrupted bool        // it was ended from outside
 }
 
-// Mismatch is the first thing that a client did otherwise than recorded.
+// Mismatch is a thing that a side did otherwise than recorded.
 type Mismatch struct {
-	Message   int      // number among the client's messages, from 1; 0: the upgrade
-	Problem   string   // in a sentence, without the differences
-	Want, Got string   // the two messages, safe to show; empty: there is none
-	Diff      []string // where they differ, safe to show, such as "$.price: expected 3, got 4"
+	Side      inspect.Dir // whose message it is
+	Message   int         // number among that side's messages, from 1; 0: the upgrade
+	Line      int         // of the cassette file, from 1; 0: it is of none
+	Problem   string      // in a sentence, without the differences
+	Want, Got string      // the two messages, safe to show; empty: there is none
+	Diff      []string    // where they differ, safe to show, such as "$.price: expected 3, got 4"
 }
 
 // Held says that the client did what was recorded, to the end.
 func (r Result) Held() bool { return r.Mismatch == nil && !r.Interrupted }
 
-// name is the session as a person would call it.
-func (r Result) name() string {
+// Name is the session as a person would call it.
+func (r Result) Name() string {
 	if r.Session == 0 {
 		return "the upgrade of " + visible(r.Path)
 	}
@@ -44,7 +49,7 @@ func (r Result) name() string {
 // String is the result in one line.
 func (r Result) String() string {
 	if r.Session == 0 {
-		return r.name() + ": not in the recording"
+		return r.Name() + ": not in the recording"
 	}
 	var s string
 	switch {
@@ -53,24 +58,36 @@ func (r Result) String() string {
 	case r.Interrupted:
 		s = "interrupted"
 	case r.Status != 101:
-		return fmt.Sprintf("%s: refused with %d, as recorded", r.name(), r.Status)
+		return fmt.Sprintf("%s: refused with %d, as recorded", r.Name(), r.Status)
 	default:
 		s = "as recorded"
 	}
-	return fmt.Sprintf("%s: %s; %d of %d client messages came, %d of %d of the server's went out", r.name(), s, r.Matched, r.Expected, r.Sent, r.Sends)
+	return fmt.Sprintf("%s: %s; %d of %d %s messages came, %d of %d of the %s's went out",
+		r.Name(), s, r.Matched, r.Expected, r.Side.Sender(), r.Sent, r.Sends, r.Side.Other().Sender())
 }
 
 // Report tells a mismatch in full: a line of what was wrong, and what was
 // expected and what came below it. Empty if there is none.
 func (r Result) Report() string {
-	m := r.Mismatch
-	if m == nil {
+	if r.Mismatch == nil {
 		return ""
 	}
+	all := []string{r.Name() + ": " + r.Mismatch.String()}
+	for _, m := range r.More {
+		all = append(all, r.Name()+": "+m.String())
+	}
+	return strings.Join(all, "\n")
+}
+
+// String tells a mismatch in full, in lines.
+func (m *Mismatch) String() string {
 	var b strings.Builder
-	b.WriteString(r.name() + ": ")
 	if m.Message > 0 {
-		fmt.Fprintf(&b, "client message %d: ", m.Message)
+		fmt.Fprintf(&b, "%s message %d", m.Side.Sender(), m.Message)
+		if m.Line > 0 {
+			fmt.Fprintf(&b, " (line %d)", m.Line)
+		}
+		b.WriteString(": ")
 	}
 	b.WriteString(m.Problem)
 	if len(m.Diff) == 1 {
@@ -88,7 +105,24 @@ func (r Result) Report() string {
 	return b.String()
 }
 
-// differs is a message that is not the one expected.
-func differs(n int, want, got cassette.Line, diff []string) *Mismatch {
-	return &Mismatch{Message: n, Problem: "not what was recorded", Diff: diff, Want: cassette.Describe(want), Got: cassette.Describe(got)}
+// reasonLimit is the most bytes of a Close frame's reason (RFC 6455 section 5.5).
+const reasonLimit = 123
+
+// reason is the mismatch in the few words that a Close frame has room for.
+func (m *Mismatch) reason() string {
+	s := "replay: " + m.Problem
+	if m.Message > 0 {
+		s = fmt.Sprintf("replay: message %d: %s", m.Message, m.Problem)
+	}
+	if len(m.Diff) > 0 {
+		s += ": " + m.Diff[0]
+	}
+	if len(s) <= reasonLimit {
+		return s
+	}
+	n := reasonLimit - len("…")
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/wsproxy/wsproxy/cassette"
 	"github.com/wsproxy/wsproxy/inspect"
@@ -75,11 +76,11 @@ func chat(lines ...cassette.Line) *tape {
 	return new(tape).session(cassette.Upgrade{Path: "/chat"}, lines...)
 }
 
-// rig is a Server with its listener.
+// rig is a Replayer with its listener.
 type rig struct {
 	t       *testing.T
 	addr    string
-	server  *Server
+	server  *Replayer
 	results chan Result
 	missed  chan string
 }
@@ -95,7 +96,7 @@ func serve(t *testing.T, c *tape, change func(*Options)) *rig {
 	if change != nil {
 		change(&o)
 	}
-	r.server = NewServer(&c.Cassette, o)
+	r.server = New(&c.Cassette, o)
 	served := make(chan error, 1)
 	go func() { served <- r.server.Serve(l) }()
 	t.Cleanup(func() {
@@ -233,8 +234,18 @@ func masked(first byte, payload string) string {
 	return string(append(b, p...))
 }
 
-// mismatchClose is what a client gets that does not do what was recorded.
-const mismatchClose = "\x88\x12\x03\xf0replay: mismatch"
+// wantMismatch reads what a client gets that does not do what was recorded.
+func (p *peer) wantMismatch() {
+	p.t.Helper()
+	var head [4]byte
+	if _, err := io.ReadFull(p.r, head[:]); err != nil || head[0] != 0x88 || string(head[2:]) != "\x03\xf3" {
+		p.t.Fatalf("got %x (%v), want a Close of 1011", head, err)
+	}
+	reason := make([]byte, int(head[1])-2)
+	if _, err := io.ReadFull(p.r, reason); err != nil || !strings.HasPrefix(string(reason), "replay: ") || !utf8.Valid(reason) {
+		p.t.Fatalf("the reason is %q (%v)", reason, err)
+	}
+}
 
 // inflated reads a compressed message off wire bytes that are its frames.
 func inflated(t *testing.T, f *inspect.Inflater, frames ...[]byte) string {

@@ -2,39 +2,67 @@ package replay
 
 import (
 	"net"
+	"time"
 
 	"github.com/wsproxy/wsproxy/cassette"
 	"github.com/wsproxy/wsproxy/inspect"
-	"github.com/wsproxy/wsproxy/proxy"
 )
 
-// The Close frame that tells a client of a mismatch (RFC 6455 section 7.4.1).
-const (
-	mismatchCode   inspect.CloseCode = 1008
-	mismatchReason                   = "replay: mismatch"
-)
+// mismatchCode is that of the Close frame that tells of a mismatch: what was
+// expected did not come (RFC 6455 section 7.4.1).
+const mismatchCode inspect.CloseCode = 1011
 
-// speak does what the server did, each step when its time has come, and answers
-// pings. It returns when all is done or the client cannot be written to.
+// speak does what this side did, each step when its time has come, and answers
+// pings. It returns when all is done or the other side cannot be written to.
 func (p *player) speak() {
 	defer p.hangUp()
-	if p.write(p.answer) != nil {
+	if len(p.opening) > 0 && p.write(p.opening) != nil {
 		return
 	}
-	for i := range p.steps {
-		s := &p.steps[i]
-		if p.flush(s.within) != nil || !p.await(s) || p.do(s) != nil {
+	for again := true; again; again = p.loop && p.rewind() {
+		for i := range p.steps {
+			s := &p.steps[i]
+			if p.loop && s.line != nil && (s.line.Kind == cassette.End || s.line.Kind == cassette.Close) {
+				continue
+			}
+			if p.flush(s.within) != nil || !p.due(s) || p.do(s) != nil {
+				return
+			}
+		}
+		if p.flush(0) != nil {
 			return
 		}
 	}
-	if p.flush(0) == nil {
-		p.await(nil)
+	p.due(nil)
+}
+
+// rewind begins a session again whose lines are done; false: the other side is.
+func (p *player) rewind() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.await.over() && !p.parted && !p.stopped && p.failed == nil {
+		p.changed.Wait()
 	}
+	if p.parted || p.stopped || p.failed != nil || p.sends == 0 {
+		return false
+	}
+	p.await.start()
+	early := p.early
+	p.early = nil
+	for _, l := range early {
+		p.take(l)
+	}
+	return true
 }
 
 func (p *player) write(b ...[]byte) error {
-	buffers := net.Buffers(b)
-	_, err := buffers.WriteTo(p.tcp)
+	var err error
+	if len(b) == 1 {
+		_, err = p.wire.Write(b[0])
+	} else {
+		buffers := net.Buffers(b)
+		_, err = buffers.WriteTo(p.wire)
+	}
 	p.torn = p.torn || err != nil
 	return err
 }
@@ -53,34 +81,27 @@ func (p *player) flush(within int) error {
 	return p.write(append([][]byte(nil), now...)...)
 }
 
-// await waits until a step is due, or with nil until the client's side is over.
-// It answers pings meanwhile. False: there is nothing more to do.
-func (p *player) await(s *step) bool {
+// due waits until a step is due, or with nil until the other side is over. It
+// answers pings and reacts meanwhile. False: there is nothing more to do.
+func (p *player) due(s *step) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var at time.Time // of a step that has a pause before it
 	for {
-		var say []byte
-		switch {
-		case p.failed != nil || p.stopped:
+		if p.failed != nil && p.onMiss != ContinueOnMiss || p.stopped {
 			return false
-		case p.closing || p.ended:
-			p.pongs = nil
-		case len(p.pongs) > 0:
-			say, p.pongs = control(inspect.OpPong, p.pongs[0]), p.pongs[1:]
-		case s == nil && p.farewell != nil:
-			say, p.farewell, p.closing = p.farewell, nil, true
 		}
-		switch {
+		switch say := p.aside(s == nil || p.loop && p.parted); {
 		case say != nil:
 			p.mu.Unlock()
-			err := p.write(say)
+			err := p.write(say...)
 			p.mu.Lock()
 			if err != nil {
 				return false
 			}
-		case s != nil && p.arrived >= s.needs && (p.parted || !s.parted):
+		case p.ready(s) && p.wait(s, &at):
 			return true
-		case s == nil && (p.parted || p.ended):
+		case p.idle(s):
 			return false
 		default:
 			p.changed.Wait()
@@ -88,17 +109,89 @@ func (p *player) await(s *step) bool {
 	}
 }
 
+// ready says that what a step waits for has come; p.mu is held.
+func (p *player) ready(s *step) bool {
+	return s != nil && p.await.front >= s.needs && (p.parted || !s.parted)
+}
+
+// idle says that nothing is left to wait for: nobody to send to, or behind the
+// last step nobody to answer. p.mu is held.
+func (p *player) idle(s *step) bool {
+	if s == nil {
+		// The server ends a connection first (RFC 6455 section 7.1.1), also where
+		// nobody wrote down that it did.
+		closed := p.open && p.closing && p.goodbye
+		return p.parted || p.ended || p.await.over() && (p.side == inspect.ToServer || closed)
+	}
+	return p.parted && !p.ready(s) && (p.side == inspect.ToServer || p.loop)
+}
+
+// aside is what is to be sent beside the steps: a pong, the answer of a reaction
+// and, when all is done, the answer to a Close; nil: nothing. p.mu is held.
+func (p *player) aside(done bool) [][]byte {
+	switch {
+	case p.closing || p.ended:
+		p.pongs, p.answers = nil, nil
+	case len(p.pongs) > 0:
+		pong := p.encoder.control(inspect.OpPong, p.pongs[0])
+		p.pongs = p.pongs[1:]
+		return [][]byte{pong}
+	case len(p.answers) > 0 && len(p.pending) == 0:
+		return p.react()
+	case done && p.farewell != nil:
+		say := [][]byte{p.farewell}
+		p.farewell, p.closing = nil, true
+		return say
+	}
+	return nil
+}
+
+// react takes the next answer of a reaction; p.mu is held.
+func (p *player) react() [][]byte {
+	l := p.answers[0]
+	p.answers = p.answers[1:]
+	frames, err := p.encoder.frames(&l)
+	if err != nil {
+		return nil
+	}
+	p.closing = p.closing || l.Kind == cassette.Close
+	return frames
+}
+
+// wait says that the pause before a step is over; if it is not, something will
+// change when it is. p.mu is held.
+func (p *player) wait(s *step, at *time.Time) bool {
+	if p.speed == 0 || s.line == nil || s.line.After == 0 {
+		return true
+	}
+	if at.IsZero() {
+		pause := time.Duration(float64(s.line.After) / p.speed)
+		*at = time.Now().Add(pause)
+		time.AfterFunc(pause, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.changed.Broadcast()
+		})
+	}
+	return !time.Now().Before(*at)
+}
+
 // do takes a step.
 func (p *player) do(s *step) error {
-	l := s.line
-	if l == nil {
+	if s.line == nil {
 		return nil
 	}
-	if l.Kind == cassette.End {
-		p.end(l.How)
+	if s.line.Kind == cassette.End {
+		p.end(s.line.How)
 		return nil
 	}
-	frames, err := p.encoder.frames(l)
+	l := *s.line
+	if l.Template {
+		p.mu.Lock()
+		l = p.await.scope.Fill(l)
+		p.mu.Unlock()
+	}
+	frames, err := p.encoder.frames(&l)
 	if err != nil {
 		return err
 	}
@@ -116,12 +209,12 @@ func (p *player) do(s *step) error {
 	return nil
 }
 
-// end ends the server's side as the recorded server did.
+// end ends this side as the recorded one did.
 func (p *player) end(how inspect.End) {
 	if how == inspect.Rst {
-		proxy.Reset(p.tcp)
+		reset(p.wire)
 	} else {
-		_ = p.tcp.CloseWrite() // fails where the client has reset, which listening tells
+		_ = p.wire.CloseWrite() // fails where the other side has reset, which listening tells
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,19 +223,22 @@ func (p *player) end(how inspect.End) {
 	p.mayLinger()
 }
 
-// hangUp is the last that the client hears: the Close frame of a mismatch, unless
-// something stands in its way, and a FIN.
+// hangUp is the last that the other side hears: the Close frame of a mismatch,
+// unless something stands in its way, and a FIN.
 func (p *player) hangUp() {
 	p.mu.Lock()
-	failed, closing, over := p.failed != nil, p.closing, p.ended || p.stopped
+	failed, closing, over := p.failed, p.closing, p.ended || p.stopped
 	p.ended = true
 	p.mayLinger()
 	p.mu.Unlock()
-	if over {
+	switch {
+	case over:
 		return
+	case failed != nil && p.onMiss == ResetOnMiss:
+		reset(p.wire)
+		return
+	case failed != nil && p.onMiss != ContinueOnMiss && !closing && !p.torn:
+		_ = p.write(p.encoder.closeFrame(mismatchCode, failed.reason())) // the other side may have gone
 	}
-	if failed && !closing && !p.torn {
-		_ = p.write(closeFrame(mismatchCode, mismatchReason)) // the client may have gone
-	}
-	_ = p.tcp.CloseWrite()
+	_ = p.wire.CloseWrite()
 }

@@ -29,6 +29,14 @@ func drive(t testing.TB, s source, o Options, w, h int) *driver {
 // driveOn is drive on a terminal that knows more.
 func driveOn(t testing.TB, sim tcell.SimulationScreen, s source, o Options, w, h int) *driver {
 	t.Helper()
+	d := driveAtOnce(t, sim, s, o, w, h)
+	d.settle()
+	return d
+}
+
+// driveAtOnce is driveOn for who does not wait until everything is there.
+func driveAtOnce(t testing.TB, sim tcell.SimulationScreen, s source, o Options, w, h int) *driver {
+	t.Helper()
 	if err := sim.Init(); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +50,6 @@ func driveOn(t testing.TB, sim tcell.SimulationScreen, s source, o Options, w, h
 			t.Errorf("the screen ended with %v", err)
 		}
 	})
-	d.settle()
 	return d
 }
 

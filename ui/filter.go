@@ -23,9 +23,6 @@ func (v *view) askFilter() {
 func completions(text string) []option {
 	from := strings.LastIndexAny(text, " &|()!") + 1
 	var all []option
-	if text == "" {
-		return nil
-	}
 	value := strings.HasSuffix(strings.TrimRight(text[:from], " "), "=")
 	for _, c := range filter.Complete(text, len(text)) {
 		o := option{text: text[:from] + c}

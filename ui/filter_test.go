@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gdamore/tcell/v2"
 	"github.com/wsproxy/wsproxy/inspect"
 )
 
@@ -22,6 +23,7 @@ func TestFilter(t *testing.T) {
 	d.keys("f\"connection_ack\"<Enter>").has("1 of 14").keys("<Esc>")
 	d.keys("fsession.word matches \"rst\"<Enter>").has("SESSIONS 1 of 4", "/chat", "1 session").hasNot("/hmr")
 	d.keys("<Esc>").keys("fsession.status == 403<Enter>").has("/admin", "Refused: 403").keys("f<Ctrl-U><Enter>").has("/hmr")
+	d.keys("fsession.n == 3<Enter>").has("SESSIONS 1 of 4", "3 /chat").keys("<Esc>") // as the list calls it
 	d.keys("fnothing has this text<Enter>").has("Nothing passes the filter", "0 of 14").keys("jkgGn<Enter>:clear-filter<Enter>").has("/hmr")
 }
 
@@ -30,6 +32,7 @@ func TestFilterPrompt(t *testing.T) {
 	p := everyday(t)
 	p.close()
 	d := drive(t, p.store(false), Options{}, 100, 24)
+	d.keys("f").has("opcode: text, binary", "payload bytes on the wire").keys("<Esc>") // what there is
 	d.keys("fsess").has("session.path", "that the client asked for").keys("<Tab>").has("filter: session.n").keys("<Ctrl-U>")
 	d.keys("op == p").has("ping", "pong").keys("<Down><Enter>").has("filter: op == ping").keys("<Ctrl-U>")
 	d.keys("op == txt").has("▾ there is no field txt").keys("<Enter>").has("filter: op == txt")
@@ -153,4 +156,28 @@ func TestHitsInList(t *testing.T) {
 	if marked < len("connection") { // another row has it too
 		t.Errorf("%d cells are set apart:\n%s", marked, d.looks())
 	}
+}
+
+// A recording that cannot be read ends the filter, which says so once and for all.
+func TestFilterFails(t *testing.T) {
+	p := newPlay(t)
+	p.connect().open("/", "", "").down("needle")
+	p.close()
+	s := p.store(false)
+	d := drive(t, s, Options{}, 120, 24)
+	if err := s.Close(); err != nil { // messages cannot be read any more
+		t.Fatal(err)
+	}
+	d.keys("f\"needle\"<Enter>").has("it ended: ")
+	var drawn int
+	d.do(func() { d.view.app.SetAfterDrawFunc(func(tcell.Screen) { drawn++ }) })
+	for range 20 {
+		d.do(func() {})
+	}
+	d.do(func() {
+		if drawn > 60 {
+			t.Errorf("drawn %d times for nothing", drawn)
+		}
+	})
+	d.keys("<Esc>").has("the filter is off")
 }

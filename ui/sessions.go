@@ -55,18 +55,27 @@ func (s *sessions) update(src source, sieve *sieve) {
 			s.exchanges++
 			continue
 		}
-		s.open[s.seen] = true
 		s.upgrades = append(s.upgrades, s.seen)
+		if over(&x) {
+			s.ended++
+		} else {
+			s.open[s.seen] = true
+		}
 	}
 	s.behind = s.seen < n
 	s.forget(src.FirstSession())
 	for i := range s.open {
-		if x := src.Session(i); x.Forgotten || x.Closed != nil || x.Kind == record.Refused {
+		if x := src.Session(i); over(&x) {
 			delete(s.open, i)
 			s.ended++
 		}
 	}
 	s.choose(sieve, on)
+}
+
+// over says that nothing more can come of a session.
+func over(x *record.Session) bool {
+	return x.Forgotten || x.Closed != nil || x.Kind == record.Refused
 }
 
 // choose takes what a filter lets through; the cursor stays on what it was on.

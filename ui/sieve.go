@@ -60,9 +60,7 @@ func (s *sieve) run(ctx context.Context) {
 		err := through.Advance(ctx)
 		took := time.Since(begun)
 		s.mu.Lock()
-		if s.caught, s.err = version, err; err != nil {
-			s.caught = 0
-		}
+		s.caught, s.err = version, err // what cannot be read is tried again when there is more
 		s.mu.Unlock()
 		s.wake()
 		select {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/wsproxy/wsproxy/cassette"
 	"github.com/wsproxy/wsproxy/record"
 	"github.com/wsproxy/wsproxy/record/export"
 )
@@ -115,13 +116,17 @@ func (f *exportFlags) exported(stderr io.Writer, from string, saved record.Saved
 		return failf("", "another wsproxy is writing %s", f.out)
 	case errors.As(err, &torn) || errors.As(err, &damaged):
 		fmt.Fprintf(stderr, "wsproxy: warning: %s: %v; what is whole is in %s\n", from, err, f.out)
+	case errors.As(err, new(*cassette.SessionError)):
+		return failf("wsproxy show "+shellWord(from)+" shows what there is", "%s: %v", from, err)
 	case err != nil:
 		return fileError(from, err)
 	}
 	if saved.Lapped > 0 {
 		fmt.Fprintf(stderr, "wsproxy: warning: %s of the temporary recording were written over before they were read\n", size(saved.Lapped))
 	}
-	if !f.quiet {
+	if format, _ := f.chosenFormat(); !f.quiet && !format.Recording {
+		fmt.Fprintf(stderr, "exported to %s\n", f.out)
+	} else if !f.quiet {
 		fmt.Fprintf(stderr, "exported to %s; look again: wsproxy show %s\n", f.out, shellWord(f.out))
 	}
 	return nil

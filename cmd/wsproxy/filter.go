@@ -14,6 +14,15 @@ import (
 // chosen is the filter of the flags; nil without one. The error shows where it is
 // wrong.
 func (o *outputFlags) chosen() (*filter.Filter, error) {
+	f, err := o.compiled()
+	if f != nil && f.Decoded() {
+		return nil, usagef("wsproxy show --decoded --filter …", "--filter asks what messages mean, and nobody decodes them")
+	}
+	return f, err
+}
+
+// compiled is the filter, whatever it asks for.
+func (o *outputFlags) compiled() (*filter.Filter, error) {
 	if o.filter == "" {
 		return nil, nil
 	}

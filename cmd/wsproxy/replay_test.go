@@ -96,7 +96,7 @@ func contrary(ts *testscript.TestScript, address, first string) {
 	for _, m := range []string{first, "\x1b[31mred"} {
 		ts.Check(c.WriteMessage(websocket.TextMessage, []byte(m)))
 		if _, _, err := c.ReadMessage(); err != nil {
-			if !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
+			if !websocket.IsCloseError(err, websocket.CloseInternalServerErr) {
 				ts.Fatalf("the end is %v", err)
 			}
 			return

@@ -132,7 +132,7 @@ names several listeners too (wsproxy config example).`,
 	f.register(cmd)
 	cmd.CompletionOptions.HiddenDefaultCmd = false
 	cmd.ValidArgsFunction = words(targetWords)
-	cmd.AddCommand(forwardCmd(), runCmd(), browserCmd(), showCmd(), attachCmd(), replayCmd(), exportCmd(), explainCmd(), demoCmd(), caCmd(), configCmd(), versionCmd(), screenCmd(), filterHelp(), keysCmd())
+	cmd.AddCommand(forwardCmd(), runCmd(), browserCmd(), showCmd(), attachCmd(), cassetteCmd(), replayCmd(), diffCmd(), exportCmd(), explainCmd(), decodeCmd(), demoCmd(), caCmd(), configCmd(), versionCmd(), screenCmd(), filterHelp(), keysCmd())
 	helpful(cmd)
 	return cmd
 }

@@ -17,6 +17,7 @@ import (
 func showCmd() *cobra.Command {
 	var o outputFlags
 	var follow, explained bool
+	var d decodedFlags
 	cmd := &cobra.Command{
 		Use:   "show FILE",
 		Short: "Show a recording: on the screen, as lines or as JSON",
@@ -44,6 +45,9 @@ otherwise one line or one JSON object an event.`,
 			}
 			v := &view{flags: o, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), path: args[0],
 				options: ui.Options{Title: filepath.Base(args[0])}, ports: portHint{}}
+			if d.on || d.as != "" {
+				return d.show(cmd, &o, args[0], follow)
+			}
 			if follow {
 				v.live = func() <-chan struct{} { return record.Poll(cmd.Context(), args[0]) }
 			}
@@ -60,6 +64,7 @@ otherwise one line or one JSON object an event.`,
 	}
 	o.register(cmd)
 	cmd.Flags().BoolVar(&explained, "explain", false, "take each frame apart, bit by bit, in words")
+	d.register(cmd)
 	cmd.Flags().BoolVar(&follow, "follow", false, "go on while another wsproxy is writing the file")
 	return cmd
 }

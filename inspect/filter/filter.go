@@ -45,6 +45,18 @@ type Frame struct {
 
 	Fin, Rsv1, Rsv2, Rsv3, Masked, Minimal, Missing bool
 	Finding                                         string // severity of the worst one; empty: none
+
+	Decoded *Decoded // what a decoder says; nil: nobody asked one
+}
+
+// Decoded is what a filter may ask about an item of the application's protocol.
+type Decoded struct {
+	Protocol string  `expr:"protocol"`
+	Name     string  `expr:"name"`
+	Kind     string  `expr:"kind"`
+	ID       string  `expr:"id"`
+	Topic    string  `expr:"topic"`
+	Latency  float64 // seconds
 }
 
 // Answer is what is known without the message.
@@ -84,6 +96,10 @@ func (f *Filter) AsksSession() bool { return f.uses["session"] }
 // looked at.
 func (f *Filter) AsksLate() bool { return f.body != nil || f.words != nil || f.uses["finding"] }
 
+// Decoded says that the filter asks for what a decoder says: without one it chooses
+// nothing that is meant.
+func (f *Filter) Decoded() bool { return f.uses["decode"] || f.uses["latency"] }
+
 // Words are what a search looks for, in lower case; nil for an expression.
 func (f *Filter) Words() []string {
 	var all []string
@@ -99,6 +115,7 @@ func (f *Filter) Matcher() *Matcher { return &Matcher{filter: f} }
 // Matcher decides. It keeps memory from one frame to the next.
 type Matcher struct {
 	filter *Filter
+	silent Decoded // of what nobody decoded
 	vm     vm.VM
 	env    env
 }
@@ -127,6 +144,8 @@ type env struct {
 	Code        int      `expr:"code"`
 	Reason      string   `expr:"reason"`
 	Session     *Session `expr:"session"`
+	Decode      *Decoded `expr:"decode"`
+	Latency     float64  `expr:"latency"`
 }
 
 var arrows = [...]string{inspect.ToServer: ">", inspect.ToClient: "<"}
@@ -170,6 +189,10 @@ func (m *Matcher) header(f *Frame) {
 	e.Fin, e.Rsv1, e.Rsv2, e.Rsv3 = f.Fin, f.Rsv1, f.Rsv2, f.Rsv3
 	e.Masked, e.Minimal, e.Missing, e.Finding = f.Masked, f.Minimal, f.Missing, f.Finding
 	e.Session = f.Session
+	if e.Decode = f.Decoded; e.Decode == nil {
+		e.Decode = &m.silent
+	}
+	e.Latency = e.Decode.Latency
 	e.Time = f.Time.Sub(f.Session.Opened).Seconds()
 }
 

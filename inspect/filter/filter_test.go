@@ -257,6 +257,34 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// TestDecoded: what a decoder says is asked of the frame; where nobody decoded it is
+// empty, and the filter tells that it asks.
+func TestDecoded(t *testing.T) {
+	for source, want := range map[string]Answer{
+		`decode.kind == "reply" && latency > 0.5`:  Yes,
+		`decode.name startsWith "PUBLISH "`:        Yes,
+		`decode.protocol == "mqtt" && latency > 9`: No,
+		`decode.topic == "a/b" && json.n == 1`:     Maybe,
+	} {
+		c, err := Compile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, _ := sample(`{"n":1}`, nil)
+		x := c.Matcher()
+		if !c.Decoded() || x.Frame(f) != No {
+			t.Errorf("%s: without a decoder: %v, %v", source, c.Decoded(), x.Frame(f))
+		}
+		f.Decoded = &Decoded{Protocol: "mqtt", Name: "PUBLISH a/b", Kind: "reply", ID: "7", Topic: "a/b", Latency: 0.75}
+		if got := x.Frame(f); got != want {
+			t.Errorf("%s: %v, not %v", source, got, want)
+		}
+	}
+	if c, err := Compile("len > 3"); err != nil || c.Decoded() {
+		t.Error("it asks no decoder", err)
+	}
+}
+
 // TestFieldTable: each name of the table compiles, and is of its type.
 func TestFieldTable(t *testing.T) {
 	probe := map[string]string{"int": "%s == 1", "float": "%s == 1.5", "string": `%s == "x"`, "bool": "%s == true", "json": "%s == nil"}

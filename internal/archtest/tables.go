@@ -46,7 +46,8 @@ var testArrows = []string{"internal/wstest", "inspect", "inspect/lint"}
 const pureRoot = "inspect"
 
 // pureLibraries are the modules that code in the pure tree may import.
-var pureLibraries = []string{"github.com/klauspost/compress/flate", "github.com/expr-lang/expr"}
+var pureLibraries = []string{"github.com/klauspost/compress/flate", "github.com/klauspost/compress/zstd", "github.com/expr-lang/expr",
+	"google.golang.org/protobuf/encoding/protowire", "google.golang.org/protobuf/reflect/protoreflect"}
 
 // impureImports are packages of the standard library that reach out.
 var impureImports = []string{"net", "net/http", "os", "os/exec", "os/signal", "syscall", "crypto/rand", "crypto/tls", "log", "log/slog", "sync/atomic"}

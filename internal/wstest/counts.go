@@ -19,6 +19,10 @@ var counts = map[string]struct{ small, full int }{
 	"rings of a killed process":     {5, 50},
 	"empty pings":                   {20_000, 100_000},
 	"MiB of a message that streams": {64, 1024},
+	"replayed round trips":          {30, 1000},
+	"replays at once":               {100, 1000},
+	"replays of changing ids":       {10, 100},
+	"messages of a replayed feed":   {50_000, 1_000_000},
 }
 
 // Full says that tests run with their full counts, as make test-all does with

@@ -16,17 +16,25 @@ type Format struct {
 	Ext  string // of its files, with the dot
 	Doc  string // what it is, in a few words
 
+	// Recording says that it is a recording still, which wsproxy reads.
+	Recording bool
+
 	// Write writes the recording in from, a file or a temporary recording, to w.
-	// The errors are those of record.Convert.
+	// The errors are those of record.Convert, and of a format made of whole
+	// sessions *cassette.SessionError.
 	Write func(ctx context.Context, from string, w io.Writer, o record.SaveOptions) (record.Saved, error)
 }
 
 // Formats is the table of formats: what a command prints in its help.
 func Formats() []Format {
 	return []Format{
-		{"pcapng", ".pcapng", "a recording as wsproxy writes it, which Wireshark opens", record.Convert},
-		{"pcapng.zst", ".pcapng.zst", "the same, compressed with zstd; Wireshark opens it as it is", writeZstd},
-		{"pcapng.gz", ".pcapng.gz", "the same, compressed with gzip, for older programs", writeGzip},
+		{"pcapng", ".pcapng", "a recording as wsproxy writes it, which Wireshark opens", true, record.Convert},
+		{"pcapng.zst", ".pcapng.zst", "the same, compressed with zstd; Wireshark opens it as it is", true, writeZstd},
+		{"pcapng.gz", ".pcapng.gz", "the same, compressed with gzip, for older programs", true, writeGzip},
+		{"har", ".har", "HTTP Archive with _webSocketMessages, for browsers' tools; wsproxy cassette reads it", false, writeHAR},
+		{"jsonl", ".jsonl", "JSON lines, one a message, for jq and the like", false, writeJSONL},
+		{"playwright", ".playwright.mjs", "a module that answers a page's WebSockets in Playwright (page.routeWebSocket)", false, writePlaywright},
+		{"k6", ".k6.js", "a load script for k6 that plays the client's part", false, writeK6},
 	}
 }
 
