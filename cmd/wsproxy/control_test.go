@@ -86,7 +86,7 @@ func TestControl(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.bind(server)
-	for verb, wrong := range map[string]string{ui.Hold: "no session", ui.Kill: "no session", ui.Step: "no frame", ui.Resume: "no frame", ui.ResumeAll: "", "dance": "not known"} {
+	for verb, wrong := range map[string]string{ui.Hold: "cannot be held or ended", ui.Kill: "cannot be held or ended", ui.Step: "no frame", ui.Resume: "no frame", ui.ResumeAll: "", "dance": "not known"} {
 		if err := c.Do(t.Context(), ui.Act{Verb: verb, Session: 9}); (err == nil) != (wrong == "") || err != nil && !strings.Contains(err.Error(), wrong) {
 			t.Errorf("%s: %v", verb, err)
 		}
