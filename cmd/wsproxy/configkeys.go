@@ -87,6 +87,9 @@ var configKeys = []configKey{
 	{name: "theme", scope: atTop},
 	{name: "exchanges", scope: atTop},
 	{name: "filter", scope: atTop},
+	{name: "decoded", scope: atTop},
+	{name: "decode", scope: atTop},
+	{name: "protocols", scope: atTop, file: true},
 	{name: "to", scope: inCommand},
 	{name: "screen", scope: inCommand},
 	{name: "program", scope: inCommand},
@@ -195,7 +198,7 @@ func exampleValue(name, kind string) string {
 		"socks": `"127.0.0.1:1080"`, "cert": `"server.pem"`, "key": `"server-key.pem"`, "allow": `"192.168.1.0/24"`, "auth": `"user:password"`,
 		"allow-host": `"dev.example"`, "pass-through": `"*.bank.example"`, "only": `"*.test"`, "connect-to": `"localhost:3000"`,
 		"header": `"Authorization: Bearer x"`, "client-cert": `"client.pem"`, "upstream-proxy": `"http://proxy.example:3128"`,
-		"keylog": `"keys.log"`, "http": `"auto"`, "theme": `"dark"`, "keep": `"256MiB"`, "legs": `"client"`, "filter": `"text"`, "to": `"ws://localhost:3000"`, "program": `"/usr/bin/chromium"`,
+		"keylog": `"keys.log"`, "http": `"auto"`, "theme": `"dark"`, "keep": `"256MiB"`, "legs": `"client"`, "filter": `"text"`, "decode": `"socket.io"`, "protocols": `"protocols.toml"`, "to": `"ws://localhost:3000"`, "program": `"/usr/bin/chromium"`,
 	}[name]
 	switch {
 	case kind == "true or false":

@@ -263,7 +263,7 @@ func (p *plan) checkValue(name, text string) (err error) {
 	case "upstream-proxy":
 		_, err = upstreamOf(text, func(string) string { return "" })
 	case "filter":
-		_, err = (&outputFlags{filter: text}).chosen()
+		_, err = (&outputFlags{filter: text}).compiled()
 	case "connect-to":
 		_, _, err = net.SplitHostPort(text)
 	case "to":

@@ -26,31 +26,48 @@ func (f *decodedFlags) register(cmd *cobra.Command) {
 	s.BoolVar(&f.on, "decoded", false, "print what the messages mean in their application's protocol, requests with their answers")
 	s.StringVar(&f.as, "decode", "", "decode as this `PROTOCOL`, whatever it looks like (wsproxy decode --list)")
 	s.StringVar(&f.protocols, "protocols", "", "read protocols of your own from `FILE` (default: protocols.toml in wsproxy's configuration folder)")
+	cmd.MarkFlagsMutuallyExclusive("decoded", "quiet")
+	_ = cmd.MarkFlagFilename("protocols", "toml")                  // fails only for an unknown flag
 	_ = cmd.RegisterFlagCompletionFunc("decode", completeProtocol) // fails only for an unknown flag
+}
+
+// asked says that messages are to be printed decoded.
+func (f *decodedFlags) asked() bool { return f.on || f.as != "" }
+
+// decoder is what prints to out by the flags; nil if nobody asked for it.
+func (f *decodedFlags) decoder(o *outputFlags, out io.Writer) (*decoded, error) {
+	if !f.asked() {
+		return nil, nil
+	}
+	table, err := protocolTable(f.protocols)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := table.Lookup(f.as); f.as != "" && !ok {
+		return nil, unknownProtocol(f.as, table)
+	}
+	chosen, err := o.compiled()
+	if err != nil {
+		return nil, err
+	}
+	d := &decoded{table: table, as: f.as, json: o.json, out: bufio.NewWriter(out), sessions: map[inspect.SessionID]*decodedSession{}}
+	if chosen != nil {
+		d.matcher = chosen.Matcher()
+	}
+	return d, nil
 }
 
 // show prints a recording decoded.
 func (f *decodedFlags) show(cmd *cobra.Command, o *outputFlags, path string, follow bool) error {
-	table, err := protocolTable(f.protocols)
+	d, err := f.decoder(o, cmd.OutOrStdout())
 	if err != nil {
 		return err
-	}
-	if _, ok := table.Lookup(f.as); f.as != "" && !ok {
-		return unknownProtocol(f.as, table)
 	}
 	var live <-chan struct{}
 	if follow {
 		live = record.Poll(cmd.Context(), path)
 	}
-	chosen, err := o.compiled()
-	if err != nil {
-		return err
-	}
-	d := decoded{table: table, as: f.as, json: o.json}
-	if chosen != nil {
-		d.matcher = chosen.Matcher()
-	}
-	if err := d.show(cmd.Context(), path, live, cmd.OutOrStdout()); err != nil {
+	if err := d.show(cmd.Context(), path, live); err != nil {
 		return err
 	}
 	return interrupted(cmd.Context())
@@ -94,8 +111,7 @@ type decodedSession struct {
 }
 
 // show reads a recording to its end, or as it grows.
-func (d *decoded) show(ctx context.Context, path string, live <-chan struct{}, out io.Writer) error {
-	d.out, d.sessions = bufio.NewWriter(out), map[inspect.SessionID]*decodedSession{}
+func (d *decoded) show(ctx context.Context, path string, live <-chan struct{}) error {
 	in := &inspect.Inspector{
 		Emit:  func(_ *inspect.Conn, e inspect.Event) { d.event(e) },
 		After: func(*inspect.Conn) { _ = d.out.Flush() }, // a pipe that nobody reads any more

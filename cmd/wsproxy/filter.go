@@ -16,7 +16,7 @@ import (
 func (o *outputFlags) chosen() (*filter.Filter, error) {
 	f, err := o.compiled()
 	if f != nil && f.Decoded() {
-		return nil, usagef("wsproxy show --decoded --filter …", "--filter asks what messages mean, and nobody decodes them")
+		return nil, usagef("--decoded --filter …", "--filter asks what messages mean, and nobody decodes them")
 	}
 	return f, err
 }

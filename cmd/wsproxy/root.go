@@ -30,6 +30,7 @@ command and flag.
 // rootFlags are the flags of a run that proxies.
 type rootFlags struct {
 	output    outputFlags
+	decoded   decodedFlags
 	listen    []string
 	record    string
 	force     bool
@@ -162,6 +163,7 @@ func (f *rootFlags) registerRequests(cmd *cobra.Command) {
 // registerRun registers what every run that proxies has, whatever its target.
 func (f *rootFlags) registerRun(cmd *cobra.Command) {
 	f.output.register(cmd)
+	f.decoded.register(cmd)
 	s := cmd.Flags()
 	s.StringArrayVar(&f.listen, "listen", nil, "`[scheme://]host:port` to listen on, repeatable; https:// with TLS, tcp:// without WebSocket, ws+unix:/path or unix:/path on a Unix socket; port 0 takes a free one (default: port 8080 or the next free one, on 127.0.0.1 and ::1)")
 	s.StringVar(&f.record, "record", "", "record everything to `FILE` (pcapng); without it a temporary recording is kept until the end")

@@ -38,6 +38,7 @@ type proxying struct {
 	notices   *notices
 	pulse     *pulse // in front of the recording, where a screen shows it
 	control   *control
+	decoded   *decoded // prints what messages mean; nil: the frames are printed
 
 	// clients are those that wsproxy plays itself; nil: they come from outside.
 	// The run ends when they are done.
@@ -59,6 +60,12 @@ func startDoors(cmd *cobra.Command, f rootFlags, doors []*door) (*proxying, erro
 		return nil, err
 	}
 	p := &proxying{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), flags: f, doors: doors, target: doors[0].target}
+	if p.decoded, err = f.decoded.decoder(&f.output, p.out); err != nil {
+		return nil, err
+	}
+	if p.decoded != nil && !f.output.json {
+		p.flags.output.plain = true // there is a screen for it, without the flag
+	}
 	p.notices = &notices{out: p.err}
 	configs := make([]proxy.Config, len(doors))
 	for i, d := range doors {
@@ -82,7 +89,7 @@ func startDoors(cmd *cobra.Command, f rootFlags, doors []*door) (*proxying, erro
 			return nil, err
 		}
 		whole.Tap = p.redaction(p.recording.writer)
-		if f.output.screen(p.out) {
+		if p.flags.output.screen(p.out) {
 			p.pulse = newPulse(whole.Tap)
 			whole.Tap = p.pulse
 			p.control = newControl(p.pulse)
@@ -219,7 +226,7 @@ func openURL(l net.Listener) string { return "http://" + l.Addr().String() }
 
 // view is what is shown of this run.
 func (p *proxying) view() *view {
-	v := &view{flags: p.flags.output, out: p.out, err: p.err, goesOn: true, notices: p.notices}
+	v := &view{flags: p.flags.output, out: p.out, err: p.err, goesOn: true, notices: p.notices, decoded: p.decoded}
 	if p.recording.readable() {
 		v.path, v.live, v.pulse = p.recording.path, p.recording.writer.Watch, p.pulse
 	}

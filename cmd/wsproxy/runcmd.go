@@ -90,7 +90,7 @@ func runCommand(cmd *cobra.Command, run rootFlags, forward *forwardFlags, f runF
 	run.listenForChild()
 	o := &run.output
 	o.exchanges = true
-	o.silent = !f.screen && !o.plain && !o.json
+	o.silent = !f.screen && !o.plain && !o.json && !run.decoded.asked()
 	if f.screen && !o.screen(cmd.OutOrStdout()) {
 		return usagef("without --screen there is a summary at the end", "--screen needs a terminal")
 	}

@@ -45,7 +45,7 @@ one line or one JSON object an event.`,
 			}
 			v := &view{flags: o, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), path: args[0],
 				options: ui.Options{Title: filepath.Base(args[0])}, ports: portHint{}}
-			if d.on || d.as != "" {
+			if d.asked() {
 				return d.show(cmd, &o, args[0], follow)
 			}
 			if follow {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/inspect/filter"
 	"github.com/wsproxy/wsproxy/inspect/lint"
 	"github.com/wsproxy/wsproxy/record"
 	"github.com/wsproxy/wsproxy/ui"
@@ -32,7 +33,8 @@ type view struct {
 	pulse    *pulse                 // of a run whose screen is a process of its own; nil: it is not
 	since    time.Time              // what was before is counted and not printed
 
-	targets bool // there are several
+	targets bool     // there are several
+	decoded *decoded // prints what messages mean in the place of frames; nil: frames are printed
 
 	ports portHint // collects the ports of what is printed; nil: nobody asks
 
@@ -86,15 +88,18 @@ func (v *view) watch(reading, quit context.Context) error {
 			return err
 		}
 	}
-	chosen, err := v.flags.chosen()
-	if err != nil {
-		return err
+	var chosen *filter.Filter
+	if v.decoded == nil { // which has a filter of its own
+		var err error
+		if chosen, err = v.flags.chosen(); err != nil {
+			return err
+		}
 	}
 	v.printer = plain.New(v.out, plain.Options{
 		JSON: v.flags.json, Color: v.flags.color(v.out), Exchanges: v.flags.exchanges,
-		Quiet: v.flags.quiet || v.flags.silent, Filter: chosen, Since: v.since, Targets: v.targets,
+		Quiet: v.flags.quiet || v.flags.silent || v.decoded != nil, Filter: chosen, Since: v.since, Targets: v.targets,
 	})
-	err = v.print(reading)
+	err := v.print(reading)
 	if v.goesOn {
 		<-quit.Done()
 	}
@@ -209,11 +214,14 @@ func (v *view) print(ctx context.Context) error {
 		Judges: lint.All(),
 		Emit: func(c *inspect.Conn, e inspect.Event) {
 			v.ports.see(c)
-			g.before(e, v.printer.Flush)
+			g.before(e, v.flush)
 			v.printer.Event(c, e)
-			g.after(e, v.printer.Flush)
+			if v.decoded != nil {
+				v.decoded.event(e)
+			}
+			g.after(e, v.flush)
 		},
-		After: func(*inspect.Conn) { v.printer.Flush() },
+		After: func(*inspect.Conn) { v.flush() },
 	}
 	sink := &overtaken{Sink: in}
 	var live <-chan struct{}
@@ -225,6 +233,14 @@ func (v *view) print(ctx context.Context) error {
 		fmt.Fprintf(v.err, "wsproxy: warning: %s\n", unseen(sink.bytes))
 	}
 	return err
+}
+
+// flush writes out what was printed.
+func (v *view) flush() {
+	v.printer.Flush()
+	if v.decoded != nil {
+		_ = v.decoded.out.Flush() // a pipe that nobody reads any more
+	}
 }
 
 // overtaken counts what a temporary recording wrote over before it was read.
