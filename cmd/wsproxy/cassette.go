@@ -85,7 +85,15 @@ func runCassette(cmd *cobra.Command, f cassetteFlags, path string) error {
 	if len(c.Sessions())+len(c.Exchanges()) == 0 {
 		return failf("wsproxy show "+shellWord(path)+" shows what there is", "%s holds no session that is asked for", path)
 	}
-	changes := makeCassette(c, !f.noVariables, !f.noRedact)
+	m := cassette.Making{Variables: !f.noVariables}
+	if !f.noRedact {
+		table, err := protocolTable("")
+		if err != nil {
+			return err
+		}
+		m.Secret = secretsOf(c, table).has
+	}
+	changes := makeCassette(c, m)
 	if !f.quiet {
 		tellChanges(cmd.ErrOrStderr(), c, changes)
 	}
@@ -105,14 +113,10 @@ func runCassette(cmd *cobra.Command, f cassetteFlags, path string) error {
 }
 
 // makeCassette makes what was recorded hold for the next run.
-func makeCassette(c *cassette.Cassette, variables, redact bool) []cassette.Change {
+func makeCassette(c *cassette.Cassette, m cassette.Making) []cassette.Change {
 	c.Tidy()
-	m := cassette.Making{Variables: variables}
-	if redact {
-		m.Secret = record.Secret
-	}
 	var changes []cassette.Change
-	if variables {
+	if m.Variables {
 		changes = c.React()
 	}
 	return append(changes, c.Make(m)...)

@@ -27,6 +27,7 @@ func (f *decodedFlags) register(cmd *cobra.Command) {
 	s.StringVar(&f.as, "decode", "", "decode as this `PROTOCOL`, whatever it looks like (wsproxy decode --list)")
 	s.StringVar(&f.protocols, "protocols", "", "read protocols of your own from `FILE` (default: protocols.toml in wsproxy's configuration folder)")
 	_ = cmd.RegisterFlagCompletionFunc("decode", completeProtocol) // fails only for an unknown flag
+	cmd.MarkFlagsMutuallyExclusive("decoded", "quiet")
 }
 
 // show prints a recording decoded.

@@ -58,6 +58,9 @@ func startDoors(cmd *cobra.Command, f rootFlags, doors []*door) (*proxying, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := f.output.meaning.check(); err != nil {
+		return nil, err
+	}
 	p := &proxying{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), flags: f, doors: doors, target: doors[0].target}
 	p.notices = &notices{out: p.err}
 	configs := make([]proxy.Config, len(doors))

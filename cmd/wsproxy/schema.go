@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/bufbuild/protocompile"
 	"github.com/pelletier/go-toml/v2"
@@ -29,7 +30,7 @@ func protocolTable(path string) (*decode.Table, error) {
 		path = filepath.Join(folder, "wsproxy", protocolsFile)
 	}
 	file, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) && !asked {
+	if !asked && (errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)) {
 		return decode.NewTable()
 	}
 	if err != nil {

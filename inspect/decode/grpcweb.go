@@ -88,6 +88,10 @@ func grpcHeaders(b []byte) Node {
 	n := objectNode()
 	n.raw = b
 	for line := range bytes.SplitSeq(b, []byte("\r\n")) {
+		var enough bool
+		if n.kids, enough = full(n.kids); enough {
+			break
+		}
 		name, value, ok := bytes.Cut(line, []byte(":"))
 		if value = bytes.TrimSpace(value); ok {
 			n.add(Node{Name: strings.ToLower(string(name)), Type: Text, Text: string(value), raw: value})

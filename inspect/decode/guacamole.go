@@ -35,6 +35,7 @@ func (guacamole) Message(m *inspect.Message, out *Out) *Broken {
 		for _, v := range values[1:] {
 			tree.add(textNode("", v))
 		}
+		tree.kids, _ = full(tree.kids)
 		it.says(tree)
 		switch {
 		case it.Name == "sync" && len(values) > 1:
@@ -70,7 +71,9 @@ func instruction(b []byte, at int) (values []string, end int, why string) {
 		if n > 0 || at == len(b) || b[at] != ',' && b[at] != ';' {
 			return nil, at, "a value does not end where its length says"
 		}
-		values = append(values, string(b[start:at]))
+		if len(values) <= maxKids {
+			values = append(values, string(b[start:at]))
+		}
 		at++
 		if b[at-1] == ';' {
 			return values, at, ""

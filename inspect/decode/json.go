@@ -375,7 +375,10 @@ func jsonNode(v []byte) Node {
 
 func openJSON(n *Node) []Node {
 	kids := make([]Node, 0, 8)
-	end, why := jsonEach(n.raw, 0, func(name, v []byte) bool {
+	end, why := jsonEach(n.raw, 0, func(name, v []byte) (more bool) {
+		if kids, more = full(kids); more {
+			return false
+		}
 		k := jsonNode(v)
 		if len(name) > 0 {
 			k.Name = unquote(name)

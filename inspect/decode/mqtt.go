@@ -117,7 +117,7 @@ func (n *Node) add(kids ...Node) { n.kids = append(n.kids, kids...) }
 
 func (d *mqtt) connect(r *reader, n *Node, it *Item) {
 	name := r.text16()
-	d.level = r.uint8()
+	d.level = r.uint8() & 0x7f // the highest bit is a bridge's
 	flags := r.uint8()
 	n.add(textNode("protocol", name), numberNode("level", int64(d.level)), boolNode("clean", flags&2 != 0), numberNode("keepAlive", int64(r.uint16())))
 	n.add(d.properties(r, it)...)
@@ -178,7 +178,7 @@ func (d *mqtt) publish(r *reader, flags byte, n *Node, it *Item) {
 		alias, _ := strconv.Atoi(p.Text)
 		if topic == "" {
 			topic = d.aliases[it.Dir][alias]
-		} else if len(d.aliases[it.Dir]) < 1<<12 {
+		} else if len(d.aliases[it.Dir]) < 1<<12 && len(topic) <= 1<<12 {
 			d.aliases[it.Dir][alias] = topic
 		}
 	}
@@ -219,7 +219,11 @@ func (d *mqtt) subscribe(r *reader, kind byte, n *Node, it *Item) {
 	n.add(d.properties(r, it)...)
 	var names []string
 	all := listNode()
-	for r.left() > 0 && !r.short {
+	for enough := false; r.left() > 0 && !r.short; {
+		if all.kids, enough = full(all.kids); enough {
+			r.all()
+			break
+		}
 		topic := r.text16()
 		names = append(names, topic)
 		k := textNode("", topic)
@@ -245,7 +249,11 @@ func (d *mqtt) suback(r *reader, kind byte, n *Node, it *Item) {
 	it.answer(id, false)
 	n.add(d.properties(r, it)...)
 	codes := listNode()
-	for r.left() > 0 && !r.short {
+	for enough := false; r.left() > 0 && !r.short; {
+		if codes.kids, enough = full(codes.kids); enough {
+			r.all()
+			break
+		}
 		code := r.uint8()
 		k := numberNode("", int64(code))
 		k.Note = mqttReason(int(kind), code)
@@ -314,7 +322,10 @@ func (d *mqtt) properties(r *reader, it *Item) []Node {
 	}
 	p := &reader{b: r.take(int(length))}
 	var all []Node
-	for p.left() > 0 && !p.short {
+	for enough := false; p.left() > 0 && !p.short; {
+		if all, enough = full(all); enough {
+			break
+		}
 		id := p.varint()
 		form, ok := mqttProperties[id]
 		if !ok {

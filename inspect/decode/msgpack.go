@@ -261,6 +261,10 @@ func openPacked(b []byte, h packedHead, end func([]byte, int) (int, string), nod
 	kids := make([]Node, 0, min(h.count, 64))
 	name, named := "", false
 	for i, left := h.size, h.count; left > 0; left-- {
+		var enough bool
+		if kids, enough = full(kids); enough {
+			return kids
+		}
 		e, why := end(b, i)
 		if why != "" {
 			return append(kids, restNode(b[i:], why))

@@ -28,6 +28,18 @@ const (
 // deepest is how many levels of a tree are opened; a peer may nest without end.
 const deepest = 200
 
+// maxKids is how many children of a value are told: a tree is many times larger than the
+// bytes that it is read from.
+const maxKids = 1 << 16
+
+// full says that a value has as many children as are told, and adds one that says so.
+func full(kids []Node) ([]Node, bool) {
+	if len(kids) < maxKids {
+		return kids, false
+	}
+	return append(kids, Node{Name: "…", Type: Text, Text: "…", Note: "the rest is not shown"}), true
+}
+
 // Node is a value in a tree. Its children are worked out each time they are asked
 // for, so a big value costs nothing until somebody looks into it.
 type Node struct {
@@ -51,7 +63,8 @@ type masks map[string]bool
 // secretNames are secrets whatever the protocol.
 var secretNames = masks{"password": true, "passwd": true, "passcode": true, "secret": true, "client_secret": true, "clientsecret": true,
 	"access_token": true, "accesstoken": true, "refresh_token": true, "refreshtoken": true, "id_token": true, "auth_token": true, "authtoken": true,
-	"api_key": true, "apikey": true, "x-api-key": true, "authorization": true}
+	"api_key": true, "apikey": true, "x-api-key": true, "authorization": true,
+	"proxy-authorization": true, "cookie": true, "set-cookie": true, "x-auth-token": true, "x-access-token": true, "session_token": true, "private_key": true}
 
 func (m masks) has(name string) bool {
 	if len(name) < 3 || len(name) > 32 {

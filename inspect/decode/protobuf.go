@@ -43,7 +43,10 @@ func protobufAs(all []protoreflect.MessageDescriptor) func(b []byte, i int) (Nod
 	return func(b []byte, i int) (n Node, end int, why string) {
 		body, note := b[i:], ""
 		end = len(b)
-		at, why := protobufCheck(body)
+		at, why := 0, "what follows a message behind its length is none"
+		if i == 0 { // later on they are framed: looking at all that is left each time would take very long
+			at, why = protobufCheck(body)
+		}
 		if why != "" {
 			inner, form := unframed(body)
 			if form == "" {
@@ -170,6 +173,10 @@ func protobufNode(b []byte, desc protoreflect.MessageDescriptor) Node {
 func openProtobuf(n *Node, desc protoreflect.MessageDescriptor) []Node {
 	var kids []Node
 	for b := n.raw; len(b) > 0; {
+		var enough bool
+		if kids, enough = full(kids); enough {
+			return kids
+		}
 		num, typ, size := protowire.ConsumeTag(b)
 		if size < 0 {
 			return append(kids, restNode(b, "a field's tag is not well-formed"))
@@ -267,7 +274,10 @@ func protobufField(b []byte, typ protowire.Type, f protoreflect.FieldDescriptor)
 // packedField is a list of numbers in one field.
 func packedField(b []byte, f protoreflect.FieldDescriptor) Node {
 	all := listNode()
-	for len(b) > 0 {
+	for enough := false; len(b) > 0; {
+		if all.kids, enough = full(all.kids); enough {
+			return all
+		}
 		var v uint64
 		n := -1
 		switch f.Kind() {

@@ -2,12 +2,15 @@ package decode
 
 import (
 	"fmt"
+	"maps"
 	"strings"
+
+	"github.com/wsproxy/wsproxy/inspect"
 )
 
 // openAIRealtime is OpenAI's Realtime API and those that look like it.
 func openAIRealtime() Protocol {
-	return Rule{
+	p := Rule{
 		Name: "openai-realtime", Title: "OpenAI Realtime API and its likes",
 		Subprotocols: []string{"realtime", "openai-insecure-api-key.*", "openai-beta.realtime-*"},
 		Path:         []string{"/v1/realtime*", "*/realtime"},
@@ -22,12 +25,97 @@ func openAIRealtime() Protocol {
 		Answers: map[string]string{"session.update": "session.updated", "response.create": "response.created", "conversation.item.create": "conversation.item.created",
 			"input_audio_buffer.commit": "input_audio_buffer.committed", "input_audio_buffer.clear": "input_audio_buffer.cleared", "conversation.item.delete": "conversation.item.deleted"},
 		Secrets: []string{"client_secret"},
-		spec:    "platform.openai.com/docs/api-reference/realtime", pairs: "session.update → session.updated and so on; response_id and item_id as topics",
+		spec:    "platform.openai.com/docs/api-reference/realtime", pairs: "session.update → session.updated and so on; response_id and item_id as topics; response.done tells what its deltas said",
 		masks: "the key in the subprotocol, client_secret", after: audio,
 	}.protocol()
+	ruled := p.new
+	p.new = func(h *Hints) Decoder { return &realtime{ruled(h), map[string]speech{}} }
+	return p
 }
 
-// audio shows sound as how long it is: PCM of 16 bits at 24 kHz, in base64.
+// The most responses that are listened to at once, and of each the most bytes of text.
+const (
+	maxSpeeches = 64
+	speechLimit = 16 << 10
+)
+
+// realtime joins what a response says in pieces, and tells it with the response's end.
+type realtime struct {
+	Decoder
+	said map[string]speech // by response_id
+}
+
+// speech is what a response has said up to now. It is not changed, but replaced.
+type speech struct {
+	text  string
+	sound int // bytes in base64
+}
+
+func (r *realtime) Clone() Decoder { return &realtime{r.Decoder.Clone(), maps.Clone(r.said)} }
+
+func (r *realtime) Gap(d inspect.Dir) {
+	r.Decoder.Gap(d)
+	clear(r.said)
+}
+
+func (r *realtime) Message(m *inspect.Message, out *Out) *Broken {
+	b := r.Decoder.Message(m, out)
+	if m.Dir == inspect.ToClient {
+		for i := range out.items {
+			r.listen(&out.items[i])
+		}
+	}
+	return b
+}
+
+// listen takes a piece, or tells the whole.
+func (r *realtime) listen(it *Item) {
+	s, known := r.said[it.Topic]
+	switch {
+	case it.Name == "response.done":
+		delete(r.said, it.Topic)
+		r.done(it, s)
+		return
+	case it.Topic == "" || len(it.Topic) > 256 || !known && len(r.said) >= maxSpeeches || !strings.HasSuffix(it.Name, ".delta"):
+		return
+	case strings.HasSuffix(it.Name, "text.delta"), strings.HasSuffix(it.Name, "transcript.delta"):
+		if len(s.text) > speechLimit {
+			return
+		}
+		s.text += jsonText(jsonGet(it.Tree.raw, "delta"))
+	case strings.HasSuffix(it.Name, "audio.delta"):
+		s.sound += len(jsonText(jsonGet(it.Tree.raw, "delta")))
+	default:
+		return
+	}
+	r.said[it.Topic] = s
+}
+
+// done says of a response how it ended and what it has said.
+func (r *realtime) done(it *Item, s speech) {
+	status := jsonText(jsonGet(it.Tree.raw, "response", "status"))
+	if status == "failed" {
+		it.Kind = Error
+		return // the response says why
+	}
+	if s == (speech{}) {
+		return
+	}
+	it.brief = objectNode(textNode("status", status))
+	if s.text != "" {
+		it.brief.add(textNode("said", s.text))
+	}
+	if s.sound > 0 {
+		it.brief.add(textNode("audio", soundFor(s.sound)))
+	}
+}
+
+// soundFor is how long so much base64 sounds: PCM of 16 bits at 24 kHz.
+func soundFor(encoded int) string {
+	return fmt.Sprintf("%.2f s of audio", float64(encoded)*3/4/48000)
+}
+
+// audio shows sound as how long it is.
 func audio(it *Item, b []byte) {
 	var data []byte
 	switch {
@@ -39,7 +127,7 @@ func audio(it *Item, b []byte) {
 		return
 	}
 	if len(data) > 2 {
-		it.brief = Node{Type: Text, Text: fmt.Sprintf("%.2f s of audio", float64(len(data)-2)*3/4/48000)}
+		it.brief = textNode("", soundFor(len(data)-2))
 	}
 }
 

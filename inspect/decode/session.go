@@ -346,11 +346,20 @@ func (s *Session) asked(it *Item) {
 	if _, again := s.waiting[key]; !again && len(s.waiting) >= maxWaiting {
 		s.forget()
 	}
-	s.waiting[key] = waits{it.Kind, it.N, it.Name, it.Topic, it.ID, it.Time}
+	s.waiting[key] = waits{it.Kind, it.N, brief(it.Name), brief(it.Topic), brief(it.ID), it.Time}
 	s.order = append(s.order, turn{key, it.N})
 	if len(s.order) > 2*maxWaiting {
 		s.order = slices.DeleteFunc(s.order, func(t turn) bool { return s.waiting[t.asked].n != t.n })
 	}
+}
+
+// brief is the beginning of what would be remembered whole otherwise, thousands of times.
+func brief(s string) string {
+	const most = 256
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(strings.Clone(s[:most]), "") + "…"
 }
 
 // forget lets the oldest request go that still waits.

@@ -45,6 +45,10 @@ func (sip) Message(m *inspect.Message, out *Out) *Broken {
 	tree.raw = m.Data
 	headers := map[string]string{}
 	for line := range bytes.SplitSeq(lines, []byte("\r\n")) {
+		var enough bool
+		if tree.kids, enough = full(tree.kids); enough {
+			break
+		}
 		name, value, _ := bytes.Cut(line, []byte(":"))
 		value = bytes.TrimSpace(value)
 		key := strings.ToLower(strings.TrimSpace(string(name)))

@@ -89,11 +89,19 @@ func lineEnds(b []byte) int {
 // stompHeadEnd is where the empty line behind the headers begins, and its length.
 func stompHeadEnd(b []byte) (end, gap int) {
 	b = b[:min(len(b), stompHead+2)]
-	end, gap = bytes.Index(b, []byte("\n\n")), 2
-	if i := bytes.Index(b, []byte("\n\r\n")); i >= 0 && (end < 0 || i < end) {
-		end, gap = i, 3
+	for at := 0; ; {
+		i := bytes.IndexByte(b[at:], '\n')
+		if i < 0 {
+			return -1, 0
+		}
+		at += i + 1
+		switch rest := b[at:]; {
+		case bytes.HasPrefix(rest, []byte("\n")):
+			return at - 1, 2
+		case bytes.HasPrefix(rest, []byte("\r\n")):
+			return at - 1, 3
+		}
 	}
-	return end, gap
 }
 
 func stompLength(head []byte) int {

@@ -60,6 +60,10 @@ func (s *stream) packets(m *inspect.Message, out *Out, size func(b []byte, seen 
 			it.Parts = append(append(it.Parts[:0], s.parts...), out.part(0, at+n-before))
 			it.Start = s.start
 		}
+		if out.more > 0 { // it is counted and not shown
+			at += n
+			continue
+		}
 		if bad := tell(b[at:at+n], it); bad != nil {
 			out.drop()
 			s.reset()

@@ -151,6 +151,7 @@ func builtin() []Protocol {
 		viteHMR(),
 		centrifugeJSON(),
 		wampProtocol(),
+		rfbProtocol(),
 		guacamoleProtocol(),
 		sipProtocol(),
 		xmppProtocol(),

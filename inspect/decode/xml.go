@@ -50,7 +50,7 @@ func openXML(n *Node) []Node {
 // xmlElement reads an element to its end: its attributes, its elements, its text.
 func xmlElement(d *xml.Decoder, e xml.StartElement, left *int, level int) Node {
 	n := Node{Name: qualified(e.Name), Type: Object}
-	for _, a := range e.Attr {
+	for _, a := range e.Attr[:min(len(e.Attr), maxKids)] {
 		n.add(textNode("@"+qualified(a.Name), a.Value))
 	}
 	var text []byte

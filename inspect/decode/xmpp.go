@@ -10,7 +10,7 @@ import (
 // xmppProtocol is XMPP over WebSocket (RFC 7395).
 func xmppProtocol() Protocol {
 	return Protocol{
-		Name: "xmpp", Title: "XMPP", Knows: "subprotocol xmpp; a first element <open> of its framing", Pairs: "id of an iq; open → open; r → a", Masks: "what auth and response carry", Spec: "RFC 7395, RFC 6120",
+		Name: "xmpp", Title: "XMPP", Knows: "subprotocol xmpp; a first element <open> of its framing", Pairs: "id of an iq; open → open; r → a", Masks: "what auth, response and challenge carry", Spec: "RFC 7395, RFC 6120",
 		bid: func(h *Hints) int {
 			if b := h.Now.Data; bytes.HasPrefix(b, []byte("<open ")) && bytes.Contains(b, []byte("urn:ietf:params:xml:ns:xmpp-framing")) {
 				return spokenBid
@@ -39,7 +39,7 @@ func (xmpp) Message(m *inspect.Message, out *Out) *Broken {
 	}
 	e := kids[0]
 	attribute := func(name string) string { k, _ := e.Find("@" + name); return k.Text }
-	it := out.whole(Event, e.Name).says(masked(tree, secretNames.with("auth", "response", "challenge")))
+	it := out.whole(Event, e.Name).says(masked(tree, secretNames.with("auth", "response", "challenge", "initial-response")))
 	it.ID = attribute("id")
 	it.Topic = attribute("to")
 	if it.Dir == inspect.ToClient {
