@@ -17,8 +17,11 @@ const (
 
 // React makes reactions of the heartbeats of clients: a message that came again
 // and again, at about the same pace, each time with the same answer right behind
-// it. Replayed at another pace such a message would come at another place.
-func (c *Cassette) React() []Change {
+// it. Replayed at another pace such a message would come at another place. The same
+// is done with what Engine.IO leaves to chance.
+func (c *Cassette) React() []Change { return append(c.engineIO(), c.heartbeats()...) }
+
+func (c *Cassette) heartbeats() []Change {
 	type key struct {
 		session int
 		content string
