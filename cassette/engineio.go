@@ -114,7 +114,7 @@ func (c *Cassette) engineBeats(s *engineSession, gone map[int]bool, behind map[i
 // line behind which they may be its.
 func (c *Cassette) enginePolls(s *engineSession, from int, gone map[int]bool, behind map[int][]Line) []Change {
 	var moved []Line
-	first, polled := -1, false
+	first, polled, posted := -1, false, false
 	for i := from; i < len(c.Lines); i++ {
 		x := c.Lines[i].Exchange
 		if c.Lines[i].Kind != HTTP || x.Answer.Status != 200 {
@@ -133,7 +133,9 @@ func (c *Cassette) enginePolls(s *engineSession, from int, gone map[int]bool, be
 			}
 			gone[i] = polled // one is enough: it is served again and again
 			x.Answer.Body, polled = []byte(engineNoop), true
-		case x.Method == "POST" && len(moved) > 0: // before that it waited for nothing
+		case x.Method == "POST" && !posted: // it waited for nothing, though its answer may be the later one
+			posted = true
+		case x.Method == "POST" && len(moved) > 0:
 			moved = append(moved, engineLines(s.n, inspect.ToServer, x.Body)...)
 			gone[i] = true
 		}

@@ -42,8 +42,11 @@ func TestEngineIO(t *testing.T) {
 			`{"from":"server","text":"43[1]"}`, `{"from":"server","binary":"AQI="}`, `{"from":"server","json":2}`, over[0], over[1])
 	}
 	for name, x := range map[string]struct{ from, to []string }{
-		"one session":                         {conversation("1", "******"), settled("1", "******")},
-		"two, one after the other":            {append(conversation("1", "******"), conversation("2", "******")...), append(settled("1", "******"), settled("2", "******")...)},
+		"one session":              {conversation("1", "******"), settled("1", "******")},
+		"two, one after the other": {append(conversation("1", "******"), conversation("2", "******")...), append(settled("1", "******"), settled("2", "******")...)},
+		"its first words are answered late": {
+			[]string{engineOpen("1", "a"), poll("GET", "a", "", "42[1]"), poll("POST", "a", "40", "ok"), `{"from":"client","json":5}`},
+			[]string{engineOpen("1", "a"), poll("GET", "a", "", "6"), poll("POST", "a", "40", "ok"), `{"from":"client","json":5}`, `{"from":"server","text":"42[1]"}`}},
 		"another protocol's 3 and 5":          {[]string{`{"session":1,"open":{"path":"/"},"accept":{"status":101}}`, `{"from":"client","json":5}`, `{"from":"client","json":3}`}, nil},
 		"polling alone":                       {[]string{poll("GET", "", "", `0{}`), poll("GET", "a", "", "42[1]"), poll("GET", "a", "", "6")}, nil},
 		"polls of another sid":                {append([]string{engineOpen("1", "a"), poll("GET", "b", "", "42[1]")}, `{"from":"client","json":5}`), nil},
