@@ -3,6 +3,7 @@ package cassette
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -68,11 +69,13 @@ func (s *Scope) bytes(template string, got []byte) []string {
 		}
 		at := min(len(expected), len(got))
 		part := got[at:min(at+p.n, len(got))]
-		if len(part) == p.n && s.take(p.name, textValue(hex.EncodeToString(part))) == "" {
-			expected = append(expected, part...)
-		} else {
-			expected = append(expected, s.bytesOf(p)...)
+		if len(part) < p.n || s.take(p.name, textValue(hex.EncodeToString(part))) != "" {
+			v, _ := s.value(p.name)
+			if part = v.bytes(p.n); part == nil {
+				return []string{fmt.Sprintf("byte %d of the payload: expected ${%s:%d}, got %s", at, p.name, p.n, hexAt(got, at))}
+			}
 		}
+		expected = append(expected, part...)
 	}
 	return matchBytes("the payload", expected, got)
 }
@@ -95,11 +98,22 @@ func (s *Scope) fillBytes(template string) (out []byte) {
 func (s *Scope) bytesOf(p bytesPiece) []byte {
 	if _, kind := kindOf(p.name); !kind {
 		v := s.say(p.name, false)
-		if b, err := hex.DecodeString(v.plain()); err == nil && len(b) == p.n {
+		if b := v.bytes(p.n); b != nil {
 			return b
 		}
 	}
 	b := make([]byte, p.n)
 	_, _ = rand.Read(b) // never fails (crypto/rand)
 	return b
+}
+
+// bytes is a value as n bytes; nil: it is none of that length.
+func (v *value) bytes(n int) []byte {
+	if len(v.raw) == 0 {
+		return nil
+	}
+	if b, err := hex.DecodeString(v.plain()); err == nil && len(b) == n {
+		return b
+	}
+	return nil
 }

@@ -205,7 +205,7 @@ func (v *vary) mqttNames(ids, anything []mqttField) {
 		v.changes = append(v.changes, Change{Line: f.line + 2, Name: "string", Why: "a client identifier or password of MQTT"})
 	}
 	names := map[key]string{}
-	made := 0
+	made, first := 0, ""
 	for _, f := range ids {
 		k := key{f.from, f.id}
 		begins := f.packet == mqttPublish || f.packet == mqttSubscribe || f.packet == mqttUnsubscribe
@@ -214,7 +214,10 @@ func (v *vary) mqttNames(ids, anything []mqttField) {
 		}
 		if names[k] == "" || begins && !f.again {
 			names[k] = v.name("packet")
-			if made++; v.c.Values == nil {
+			if made++; made == 1 {
+				first = names[k]
+			}
+			if v.c.Values == nil {
 				v.c.Values = map[string][]byte{}
 			}
 			v.c.Values[names[k]] = quoteJSON(fmt.Appendf(nil, "%04x", f.id))
@@ -223,7 +226,7 @@ func (v *vary) mqttNames(ids, anything []mqttField) {
 	}
 	if made > 0 {
 		f := ids[0]
-		v.changes = append(v.changes, Change{Line: f.line + 2, Name: names[key{f.from, f.id}], Was: fmt.Sprintf("%04x", f.id),
+		v.changes = append(v.changes, Change{Line: f.line + 2, Name: first, Was: fmt.Sprintf("%04x", f.id),
 			Why: fmt.Sprintf("a packet identifier of MQTT (%d in this session)", made)})
 	}
 	for i, all := range edits {
