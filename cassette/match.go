@@ -112,6 +112,9 @@ func Describe(l Line) string {
 	case Open, HTTP:
 		return l.Kind.String()
 	}
+	if l.Kind == Binary && l.Template {
+		return "binary " + inspect.Visible(l.Data, 120)
+	}
 	s := fmt.Sprintf("%s of %d bytes", l.Kind, len(l.Data))
 	if len(l.Data) > 0 {
 		s += ": " + hexAt(l.Data, 0)

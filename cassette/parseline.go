@@ -186,8 +186,8 @@ func (o *object) after() time.Duration {
 }
 
 var (
-	sayKeys     = []string{"json", "text", "binary", "ping", "pong", "close", "end", "raw"}
-	contentKeys = []string{"json", "text", "binary", "ping", "pong", "close", "end", "raw", "reason", "match", "optional", "frames", "compressed", "within"}
+	sayKeys     = []string{"json", "text", "binary", "hex", "ping", "pong", "close", "end", "raw"}
+	contentKeys = []string{"json", "text", "binary", "hex", "ping", "pong", "close", "end", "raw", "reason", "match", "optional", "frames", "compressed", "within"}
 )
 
 // message reads what one side did.
@@ -230,9 +230,13 @@ func (p *parser) content(o *object, l *Line) (at int) {
 		return o.v.at
 	}
 	v := o.get(key)
-	l.Kind = Kind(slices.Index(kindNames, key))
+	l.Kind = Kind(slices.Index(kindNames, strings.Replace(key, "hex", "binary", 1)))
 	mode := p.mode(o, l)
-	p.payload(o, l, v, mode)
+	if key == "hex" {
+		p.bytesPayload(o, l, v)
+	} else {
+		p.payload(o, l, v, mode)
+	}
 	l.Optional = o.flag("optional")
 	if l.Optional && !l.Awaited() {
 		p.fault(v.at, "optional is for messages, not for %s", key)
@@ -309,6 +313,26 @@ func (p *parser) payload(o *object, l *Line, v *value, mode Mode) {
 			p.fault(v.at, "raw takes bytes in hexadecimal in a string")
 		}
 		l.Data = b
+	}
+}
+
+// bytesPayload reads a binary message in hexadecimal, in which variables may stand.
+func (p *parser) bytesPayload(o *object, l *Line, v *value) {
+	if !o.is(v, '"', "a string") {
+		return
+	}
+	s := string(unquoted(v))
+	all, at := bytesPieces(s)
+	if at >= 0 {
+		p.fault(v.at, "hex takes hexadecimal and variables such as ${id:2}, of two bytes; byte %d is neither", at)
+		return
+	}
+	for _, x := range all {
+		l.Data = append(l.Data, x.data...)
+		l.Template = l.Template || x.name != ""
+	}
+	if l.Template {
+		l.Data = []byte(s)
 	}
 }
 

@@ -2,6 +2,7 @@ package cassette
 
 import (
 	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
@@ -15,10 +16,17 @@ const (
 	answerFar = 1000                   // so many lines behind it, at most
 )
 
+// pingShape is a message that says by itself that it is a heartbeat, so that once is
+// enough: {"type":"ping"}.
+var pingShape = regexp.MustCompile(`^\s*\{\s*"(?:type|op|event|action|method|cmd)"\s*:\s*"(?i:ping|heartbeat)"\s*\}\s*$`)
+
 // React makes reactions of the heartbeats of clients: a message that came again
 // and again, at about the same pace, each time with the same answer right behind
-// it. Replayed at another pace such a message would come at another place.
-func (c *Cassette) React() []Change {
+// it. Replayed at another pace such a message would come at another place. The same
+// is done with what Engine.IO leaves to chance.
+func (c *Cassette) React() []Change { return append(c.engineIO(), c.heartbeats()...) }
+
+func (c *Cassette) heartbeats() []Change {
 	type key struct {
 		session int
 		content string
@@ -113,14 +121,8 @@ func (c *Cassette) answer(i int) (all []int) {
 // beats says that a message is a heartbeat, and cuts its answers to what is the
 // same each time.
 func (c *Cassette) beats(b *beat) bool {
-	if len(b.lines) < beats {
-		return false
-	}
-	least, most := b.at[1]-b.at[0], b.at[1]-b.at[0]
-	for i := 2; i < len(b.at); i++ {
-		least, most = min(least, b.at[i]-b.at[i-1]), max(most, b.at[i]-b.at[i-1])
-	}
-	if least < slowBeat || most > 3*least {
+	ping := pingShape.Match(c.Lines[b.lines[0][0]].Data)
+	if len(b.lines) < beats && !ping || !ping && !b.paced() {
 		return false
 	}
 	for i := range b.lines {
@@ -138,6 +140,15 @@ func (c *Cassette) beats(b *beat) bool {
 		b.lines[i] = b.lines[i][:same]
 	}
 	return same > 1 && same <= 1+beatReply
+}
+
+// paced says that a message came at about the same pace.
+func (b *beat) paced() bool {
+	least, most := b.at[1]-b.at[0], b.at[1]-b.at[0]
+	for i := 2; i < len(b.at); i++ {
+		least, most = min(least, b.at[i]-b.at[i-1]), max(most, b.at[i]-b.at[i-1])
+	}
+	return least >= slowBeat && most <= 3*least
 }
 
 // put takes lines out and puts reactions behind the session's beginning. What

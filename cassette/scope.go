@@ -215,7 +215,9 @@ func (s *Scope) Fill(l Line) Line {
 	}
 	l.Template = false
 	l.Reason = s.FillText(l.Reason)
-	if l.Kind == JSON || l.Match == AsJSON {
+	if l.Kind == Binary {
+		l.Data = s.fillBytes(string(l.Data))
+	} else if l.Kind == JSON || l.Match == AsJSON {
 		l.Data = s.fillJSON(l.Data)
 	} else if prefix, js, ok := behind(l.Data); ok {
 		l.Data = append([]byte(s.FillText(string(prefix))), s.fillJSON(js)...)
@@ -374,6 +376,8 @@ func (s *Scope) match(want, got Line) []string {
 		return []string{"expected " + Describe(want) + ", got " + Describe(got)}
 	case want.Kind == Raw:
 		return matchBytes("the frame", unmasked(want.Data), unmasked(got.Data))
+	case want.Kind == Binary && want.Template:
+		return s.bytes(string(want.Data), got.Data)
 	}
 	return matchBytes("the payload", want.Data, got.Data)
 }

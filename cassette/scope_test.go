@@ -52,12 +52,19 @@ func TestScopeMatch(t *testing.T) {
 		{"behind a few characters, other", `{"from":"client","text":"42[\"say\",\"${id}\",1]"}`, []string{`42["say","x",2]`}, `$[2]: expected 1, got 2`},
 		{"regex", `{"from":"client","text":"CONNECT (?P<user>[a-z]+)\n.*","match":"regex"}` + "\n" + `{"from":"client","text":"bye ${user}"}`, []string{"CONNECT bob\nx\ny", "bye bob"}, ""},
 		{"no regex", `{"from":"client","text":"[a-z]+","match":"regex"}`, []string{"abc1"}, `expected a match of [a-z]+, got abc1`},
+		{"bytes", `{"from":"client","hex":"82 05${id:2}0001 61"}` + "\n" + `{"from":"client","hex":"90 ${id:2}"}`, []string{"b:\x82\x05\x12\x34\x00\x01a", "b:\x90\x12\x34"}, ""},
+		{"other bytes", `{"from":"client","hex":"${id:2}"}` + "\n" + `{"from":"client","hex":"90${id:2}"}`, []string{"b:\x12\x34", "b:\x90\x12\x35"}, "byte 2 of the payload: expected 34, got 35"},
+		{"twice among bytes", `{"from":"client","hex":"${id:1}00${id:1}"}`, []string{"b:\x01\x00\x02"}, "byte 2 of the payload: expected 01, got 02"},
+		{"any bytes", `{"from":"client","hex":"07${string:3}"}`, []string{"b:\x07abc"}, ""},
+		{"too few bytes", `{"from":"client","hex":"07${id:3}00"}`, []string{"b:\x07a"}, "byte 1 of the payload: expected ${id:3}, got 61"},
+		{"bytes behind", `{"from":"client","hex":"07${id:1}"}`, []string{"b:\x07ab"}, "byte 2 of the payload: expected the end, got 62"},
+		{"a value of another length", `{"from":"client","hex":"${sid:1}"}` + "\n" + `{"from":"client","hex":"${sid:2}"}`, []string{"b:\x01", "b:\x01\x02"}, "byte 0 of the payload: expected ${sid:2}, got 01 02"},
 		{"any", `{"from":"client","text":"","match":"any"}`, []string{"whatever"}, ""},
 	} {
 		s := NewScope(nil)
 		want := conversation(t, tt.want)
 		for i, got := range tt.got {
-			differ := strings.Join(s.Match(want[i], text(got)), "; ")
+			differ := strings.Join(s.Match(want[i], said(got)), "; ")
 			if expected := tt.differ; i == len(tt.got)-1 && differ != expected || i < len(tt.got)-1 && differ != "" && !want[i].Optional {
 				t.Errorf("%s: %s: %q, want %q", tt.name, got, differ, expected)
 			}
@@ -164,4 +171,28 @@ func FuzzFill(f *testing.F) {
 			t.Fatalf("%s is sent as %s again: %v", l.Data, sent.Data, again)
 		}
 	})
+}
+
+// said is a text, or a binary message if it begins with "b:".
+func said(s string) Line {
+	if data, ok := strings.CutPrefix(s, "b:"); ok {
+		return Line{Kind: Binary, Data: []byte(data)}
+	}
+	return text(s)
+}
+
+// What is sent for bytes with variables is what they stand for, and any bytes where
+// that is left open.
+func TestFillBytes(t *testing.T) {
+	s := NewScope(map[string][]byte{"id": []byte(`"beef"`), "odd": []byte(`"x"`)})
+	all := conversation(t, `{"from":"client","hex":"01 ${id:2} ${id:2}02"}`+"\n"+`{"from":"client","hex":"${odd:3}${string:2}"}`)
+	if got := s.Fill(all[0]); string(got.Data) != "\x01\xbe\xef\xbe\xef\x02" || got.Template {
+		t.Errorf("%x", got.Data)
+	}
+	if got := s.Fill(all[1]); len(got.Data) != 5 {
+		t.Errorf("%x", got.Data)
+	}
+	if d := NewScope(nil).Match(all[0], s.Fill(all[0])); d != nil {
+		t.Error(d)
+	}
 }

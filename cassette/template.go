@@ -92,7 +92,14 @@ func variablesOf(s string) (names []string) {
 
 // variables are the names in a line, in their order.
 func (l *Line) variables() (names []string) {
-	if l.Template {
+	if l.Template && l.Kind == Binary {
+		all, _ := bytesPieces(string(l.Data))
+		for _, p := range all {
+			if p.name != "" {
+				names = append(names, p.name)
+			}
+		}
+	} else if l.Template {
 		names = append(variablesOf(string(l.Data)), variablesOf(l.Reason)...)
 	}
 	if l.Kind == Open && l.Upgrade != nil {

@@ -79,6 +79,7 @@ func (c *Cassette) Make(m Making) []Change {
 		v.asterisks(i)
 	}
 	v.apply()
+	v.mqtt()
 	slices.SortStableFunc(v.changes, func(a, b Change) int { return cmp.Compare(a.Line, b.Line) })
 	return v.changes
 }

@@ -193,6 +193,10 @@ func (f *fields) content(l *Line) {
 	case Text:
 		f.string("text", literal(string(l.Data)))
 	case Binary:
+		if l.Template {
+			f.string("hex", string(l.Data))
+			break
+		}
 		f.string("binary", base64.StdEncoding.EncodeToString(l.Data))
 	case Ping, Pong:
 		f.string(l.Kind.String(), string(l.Data))

@@ -4,7 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
+
+	"github.com/wsproxy/wsproxy/internal/wstest"
 )
 
 // appModules is where .ci/tools installs the applications of apps/.
@@ -58,5 +61,44 @@ func TestApplicationsDecoded(t *testing.T) {
 	}
 	if regexp.MustCompile(`decode-broken|hunter2|"secret"`).MatchString(p.stdout.String()) || t.Failed() {
 		t.Errorf("it says\n%s", p.stdout)
+	}
+}
+
+// TestApplicationsReplayed records real applications once, whose ids and times are others
+// each time; from then on their clients do with what was recorded.
+func TestApplicationsReplayed(t *testing.T) {
+	if leftOut(t, appsMissing()) {
+		return
+	}
+	for _, name := range []string{"use.mjs", "apps.mjs"} { // they find their packages beside them
+		b, err := os.ReadFile("apps/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(appModules, name), b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use := filepath.Join(appModules, "use.mjs")
+	for _, name := range []string{"socket.io-4", "graphql-ws", "mqtt-4", "vscode-ws-jsonrpc"} {
+		t.Run(name, func(t *testing.T) {
+			server := start(t, nil, "node", use, "serve", name)
+			said := server.stdout.wait(t, "port ", 1)
+			_, port, _ := strings.Cut(said, "port ")
+			tape := filepath.Join(t.TempDir(), "app.ndjson")
+			p := start(t, nil, program, "replay", tape, "--vcr", "once", "--fallback", "http://127.0.0.1:"+strings.TrimSpace(port), "--", "node", use, "use", name)
+			if code := p.wait(t); code != 0 {
+				t.Fatalf("recording: exit code %d: %s%s", code, p.stdout, p.stderr)
+			}
+			_ = server.cmd.Process.Kill() // it is switched off
+			<-server.done
+			for i := range wstest.Count("replays of an application") {
+				p := start(t, nil, program, "replay", tape, "--", "node", use, "use", name)
+				if code := p.wait(t); code != 0 {
+					b, err := os.ReadFile(tape)
+					t.Fatalf("replay %d: exit code %d: %s%s\nof %v\n%s", i+1, code, p.stdout, p.stderr, err, b)
+				}
+			}
+		})
 	}
 }

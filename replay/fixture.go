@@ -173,7 +173,7 @@ func Server(t TB, path string, options ...Option) *Fixture {
 		}
 	}
 	if err := f.serve(); err != nil {
-		t.Fatalf("replay: %v", err)
+		t.Fatalf("replay: %v", errors.Join(err, f.abandon()))
 	}
 	t.Cleanup(f.check)
 	return f
@@ -224,7 +224,7 @@ func recordFixture(t TB, path string, s *settings) *Fixture {
 		t.Fatalf("replay: %v", err)
 	}
 	if err := f.serve(); err != nil {
-		t.Fatalf("replay: %v", err)
+		t.Fatalf("replay: %v", errors.Join(err, f.abandon()))
 	}
 	t.Cleanup(f.keep)
 	return f
@@ -241,7 +241,7 @@ func (f *Fixture) serve() error {
 			f.actual, err = record.Create(record.Options{Path: filepath.Join(f.dir, "actual.pcapng")})
 		}
 		if err != nil {
-			return errors.Join(err, l.Close())
+			return errors.Join(err, l.Close(), os.RemoveAll(f.dir))
 		}
 		f.s.options.Tap = f.actual
 	}
@@ -249,6 +249,15 @@ func (f *Fixture) serve() error {
 	f.served = make(chan error, 1)
 	go func() { f.served <- f.replayer.Serve(l) }()
 	return nil
+}
+
+// abandon ends the recorder of a fixture that cannot serve.
+func (f *Fixture) abandon() error {
+	if f.recorder == nil {
+		return nil
+	}
+	_, _, err := f.recorder.Close()
+	return err
 }
 
 func (f *Fixture) listen() (net.Listener, error) {

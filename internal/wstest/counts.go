@@ -23,6 +23,7 @@ var counts = map[string]struct{ small, full int }{
 	"replays at once":               {100, 1000},
 	"replays of changing ids":       {10, 100},
 	"messages of a replayed feed":   {50_000, 1_000_000},
+	"replays of an application":     {5, 100},
 }
 
 // Full says that tests run with their full counts, as make test-all does with

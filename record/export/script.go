@@ -55,8 +55,13 @@ func scripted(ctx context.Context, from string, side inspect.Dir) ([]byte, error
 		for name, v := range c.Values {
 			x.Values[name] = v
 		}
+		scope := cassette.NewScope(c.Values)
 		for i := range s.Lines {
-			if l, ok := scriptOf(&s.Lines[i]); ok {
+			line := s.Lines[i]
+			if line.Kind == cassette.Binary {
+				line = scope.Fill(line) // the scripts know no variables among bytes
+			}
+			if l, ok := scriptOf(&line); ok {
 				x.Lines = append(x.Lines, l)
 			}
 		}
