@@ -110,7 +110,13 @@ func (d *driver) busy() bool {
 	if f.session < 0 {
 		return false
 	}
-	if v.talk != nil && !v.talk.hears() || v.talks.busy() {
+	if v.talks.busy() {
+		return true
+	}
+	if _, near := v.talk.near(); v.talk != nil && !near && !v.talk.hears() {
+		return false // listening to all of it takes its time
+	}
+	if v.talk != nil && !v.talk.hears() {
 		return true
 	}
 	v.reader.mu.Lock()

@@ -20,7 +20,8 @@ import (
 // them. The loop and the reader look.
 type talk struct {
 	changes atomic.Uint64
-	work    sync.Mutex // who listens holds it
+	beating atomic.Bool // there are beats
+	work    sync.Mutex  // who listens holds it
 	listener
 
 	mu       sync.Mutex
@@ -67,7 +68,9 @@ func (k *talk) advance(ctx context.Context, most int) (all bool, err error) {
 	defer k.work.Unlock()
 	version := k.source.Version()
 	all, err = k.hear(ctx, most, func(r record.Row, items []decode.Item) bool {
-		k.take(r, items)
+		if k.since++; len(items) > 0 || k.since >= k.every {
+			k.take(r, items)
+		}
 		return true
 	})
 	if errors.Is(err, errOvertaken) {
@@ -76,6 +79,7 @@ func (k *talk) advance(ctx context.Context, most int) (all bool, err error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.heard, k.protocol = k.upto, k.decoder.Protocol()
 	k.stuck, k.stuckAt = errors.Is(err, record.ErrNotYet), version
 	k.waiting = map[uint64]decode.Waiting{}
 	for _, w := range k.decoder.Waiting() {
@@ -102,7 +106,7 @@ func (k *talk) take(r record.Row, items []decode.Item) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.protocol, k.heard = k.decoder.Protocol(), k.upto
-	if k.since++; k.since >= k.every {
+	if k.since >= k.every {
 		k.keep()
 	}
 	beats := len(items) > 0
@@ -114,6 +118,7 @@ func (k *talk) take(r record.Row, items []decode.Item) {
 	}
 	if beats && r.Fin() && r.Opcode() != inspect.OpContinuation {
 		k.beats.add(int(r.N()) - 1)
+		k.beating.Store(true)
 	}
 }
 
@@ -210,7 +215,7 @@ func (k *talk) beaten() bool {
 
 // beat says that a row is a heartbeat of the protocol, or a part of nothing else.
 func (k *talk) beat(row int) bool {
-	if k == nil {
+	if k == nil || !k.beating.Load() { // it is asked about each of millions of rows
 		return false
 	}
 	k.mu.Lock()

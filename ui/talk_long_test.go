@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -22,7 +21,6 @@ type chatter struct {
 	rows [2]record.Row // of a message each way
 	n    int
 	gone int
-	file *os.File // the newest scratch
 }
 
 func newChatter(t testing.TB, n int) *chatter {
