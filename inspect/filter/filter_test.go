@@ -247,7 +247,7 @@ func TestComplete(t *testing.T) {
 		"si":               {"size"},
 		"op == ":           {"continuation", "text", "binary", "close", "ping", "pong"},
 		"op == p":          {"ping", "pong"},
-		"fin&&op==p": {"ping", "pong"},
+		"fin&&op==p":       {"ping", "pong"},
 		"dir != d":         {"down"},
 		"fin && session.p": {"session.path", "session.protocol"},
 		"size":             nil,
