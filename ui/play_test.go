@@ -219,7 +219,7 @@ func everyday(t testing.TB) *play {
 // await waits until something is so.
 func await(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(30 * time.Second); ; {
 		if is() {
 			return
 		}
