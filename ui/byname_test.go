@@ -7,7 +7,7 @@ func TestByName(t *testing.T) {
 	p := everyday(t)
 	p.close()
 	d := drive(t, p.store(false), Options{}, 80, 24)
-	d.keys(":").has("first", "down").keys("ta").has("tab-frame", "the tab Frame").hasNot("first")
+	d.keys(":").has("clear", "down").keys("ta").has("tab-frame", "the tab Frame").hasNot("clear")
 	d.keys("b-f<Enter>").has("tab-f could be tab-findings, tab-frame").keys(":tab-fr<Enter>").has("[2 Frame]") // it can mean nothing else
 	d.keys(":tab-bytes<Enter>").has("[3 Bytes]")
 	d.keys(":theme ").has("theme dark", "theme none").keys("l<Tab><Enter>").has("theme: light").keys(":copy w").has("copy wscat", "copy websocat").hasNot("copy curl").keys("<Esc>")

@@ -70,7 +70,7 @@ func (d *driver) post(f func()) {
 	case <-called:
 	case err := <-d.done:
 		d.done <- err
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		d.t.Fatal("the loop hangs")
 	}
 }
@@ -231,7 +231,7 @@ func textOf(cells []tcell.SimCell, w, h int) string {
 func (d *driver) has(all ...string) *driver {
 	d.t.Helper()
 	var last sight
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(60 * time.Second); ; {
 		if last = d.look(); !last.busy && !slices.ContainsFunc(all, func(s string) bool { return !strings.Contains(last.text, s) }) {
 			return d
 		}
@@ -259,7 +259,7 @@ func (d *driver) ends() error {
 	case err := <-d.done:
 		d.done <- err
 		return err
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		d.t.Fatal("the screen does not end")
 	}
 	return nil

@@ -17,8 +17,8 @@ func (v *view) askFilter() {
 		text = v.sieve.filter.String()
 	}
 	v.ask(question{kind: "filter", label: "filter: ", text: text, done: v.setFilter,
-		options: func(text string) []option { return completions(text, listed) },
-		problem: func(text string) (string, int) { return filterProblem(text, compile) }})
+		options: func(text string) []option { return completions(text, func(string) bool { return true }) },
+		problem: func(text string) (string, int) { return filterProblem(text, filter.Compile) }})
 }
 
 // completions are the texts that a filter could go on to, with the fields that are known.
@@ -39,9 +39,6 @@ func completions(text string, known func(field string) bool) []option {
 	return all
 }
 
-// listed says that a field is known of the frames in the lists.
-func listed(field string) bool { return !strings.HasPrefix(field, "decode.") && field != "latency" }
-
 // fieldDoc says what a field is.
 func fieldDoc(name string) string {
 	for _, f := range inspect.AllFields() {
@@ -50,15 +47,6 @@ func fieldDoc(name string) string {
 		}
 	}
 	return ""
-}
-
-// compile reads a filter for the lists. What decoders say is not asked for there.
-func compile(source string) (*filter.Filter, error) {
-	f, err := filter.Compile(source)
-	if err == nil && f.Decoded() {
-		return nil, &filter.Error{Source: source, At: 0, Message: "what decoders say is known of lines only: wsproxy show --decoded --filter"}
-	}
-	return f, err
 }
 
 // filterProblem says what is wrong with a filter and where.
@@ -83,7 +71,7 @@ func (v *view) setFilter(text string) {
 		v.clearFilter()
 		return
 	}
-	f, err := compile(text)
+	f, err := filter.Compile(text)
 	if err != nil {
 		v.said = "the filter: " + err.Error()
 		return

@@ -121,7 +121,7 @@ func TestAside(t *testing.T) {
 	done := make(chan struct{})
 	select {
 	case aside <- func() { away.Store(sim.away.Load()); close(done) }:
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		t.Fatal("nobody takes it")
 	}
 	<-done

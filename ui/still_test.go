@@ -93,7 +93,7 @@ func TestStill(t *testing.T) {
 			v.post(func() { close(called) })
 			select {
 			case <-called:
-			case <-time.After(10 * time.Second):
+			case <-time.After(60 * time.Second):
 				t.Fatal("the loop hangs")
 			}
 		}

@@ -46,7 +46,7 @@ func TestAttach(t *testing.T) {
 	var shown, said lines
 	done := make(chan int, 1)
 	go func() { done <- wsproxy([]string{"attach", "--plain", "8081"}, strings.NewReader(""), &shown, &said) }()
-	for by := time.Now().Add(10 * time.Second); !strings.Contains(shown.String(), "s1  open   101  /here"); runtime.Gosched() {
+	for by := time.Now().Add(60 * time.Second); !strings.Contains(shown.String(), "s1  open   101  /here"); runtime.Gosched() {
 		if time.Now().After(by) {
 			t.Fatalf("attached, and nothing came: %s %s", shown.String(), said.String())
 		}

@@ -32,7 +32,7 @@ func TestDemoGoesOn(t *testing.T) {
 	played := make(chan error, 1)
 	go func() { played <- d.play(ctx) }()
 	seen := map[string]int{}
-	for limit := time.After(10 * time.Second); seen["/mistakes"] < 3 || seen["/heartbeat"] < 1; {
+	for limit := time.After(60 * time.Second); seen["/mistakes"] < 3 || seen["/heartbeat"] < 1; {
 		select {
 		case p := <-asked:
 			seen[p]++

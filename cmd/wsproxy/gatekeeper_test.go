@@ -44,7 +44,7 @@ func (w *watched) read() {
 
 // await waits until all texts are on the screen, and answers that.
 func (w *watched) await(texts ...string) (now string) {
-	for by := time.Now().Add(10 * time.Second); ; <-time.After(5 * time.Millisecond) {
+	for by := time.Now().Add(60 * time.Second); ; <-time.After(5 * time.Millisecond) {
 		w.mu.Lock()
 		now = w.picture(w.shown.String())
 		w.mu.Unlock()
@@ -134,7 +134,7 @@ func (c *guest) hears(text string) {
 		if got != text {
 			c.ts.Fatalf("the client heard %q, not %q: %v", got, text, c.err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		c.ts.Fatalf("the client never heard %q", text)
 	}
 }

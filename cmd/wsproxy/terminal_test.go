@@ -57,7 +57,7 @@ func inTerminal(ts *testscript.TestScript, neg bool, args []string, path string)
 	if got := cmd.ProcessState.ExitCode(); got != want {
 		ts.Fatalf("it ended with %d, not %d:\n%q", got, want, shown[max(0, len(shown)-4000):])
 	}
-	for by := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+	for by := time.Now().Add(60 * time.Second); ; runtime.Gosched() {
 		left := family(ts, cmd.Process.Pid)
 		if len(left) == 0 {
 			break
