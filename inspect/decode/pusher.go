@@ -1,5 +1,7 @@
 package decode
 
+import "github.com/wsproxy/wsproxy/inspect"
+
 // pusher is the Pusher protocol 7, which Laravel Reverb and Soketi speak too.
 func pusher() Protocol {
 	return Rule{
@@ -32,11 +34,11 @@ func pusher() Protocol {
 	}.protocol()
 }
 
-// actionCable is Rails' Action Cable and AnyCable, in JSON.
+// actionCable is Rails' Action Cable and AnyCable, in JSON and in MessagePack.
 func actionCable() Protocol {
-	return Rule{
-		Name: "actioncable", Title: "Action Cable, AnyCable (JSON)",
-		Subprotocols: []string{"actioncable-v1-json", "actioncable-v1-ext-json"},
+	p := Rule{
+		Name: "actioncable", Title: "Action Cable, AnyCable (JSON, MessagePack)",
+		Subprotocols: []string{"actioncable-v1-json", "actioncable-v1-ext-json", "actioncable-v1-msgpack", "actioncable-v1-ext-msgpack"},
 		Path:         []string{"/cable"},
 		First:        []string{"command=subscribe&identifier", "type=confirm_subscription"},
 		Method:       []string{"type", "command"},
@@ -64,4 +66,64 @@ func actionCable() Protocol {
 			}
 		},
 	}.protocol()
+	ruled := p.new
+	p.new = func(h *Hints) Decoder { return packedObject{ruled(h)} }
+	return p
+}
+
+// asJSON appends a value of MessagePack as the JSON that it would be: what is in its
+// texts stays there.
+func (n *Node) asJSON(b []byte) []byte {
+	switch {
+	case n.Secret, n.Type != List && n.Type != Object && n.Type != Text, len(b) > jsonMost:
+		return n.appendJSON(b)
+	case n.Type == Text:
+		return quote(b, n.Text)
+	}
+	begin, end := byte('['), byte(']')
+	if n.Type == Object {
+		begin, end = '{', '}'
+	}
+	b = append(b, begin)
+	for i, k := range n.Children() {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if n.Type == Object {
+			b = append(quote(b, k.Name), ':')
+		}
+		b = k.asJSON(b)
+	}
+	return append(b, end)
+}
+
+// packedObject decodes binary messages, which are MessagePack, as the JSON that they
+// would be.
+type packedObject struct{ Decoder }
+
+func (p packedObject) Clone() Decoder { return packedObject{p.Decoder.Clone()} }
+
+func (p packedObject) Message(m *inspect.Message, out *Out) *Broken {
+	if m.Opcode != inspect.OpBinary {
+		return p.Decoder.Message(m, out)
+	}
+	n, end, why := msgpackWhole(m.Data, 0)
+	switch {
+	case why != "":
+		return broken(end, "%s", why)
+	case n.Type != Object || end != len(m.Data):
+		return broken(0, "a message is one map")
+	}
+	inner := *m
+	inner.Opcode, inner.Data = inspect.OpText, n.asJSON(nil)
+	out.m = &inner
+	bad := p.Decoder.Message(&inner, out)
+	out.m = m
+	for i := range out.items {
+		out.items[i].Parts[0] = out.part(0, len(m.Data))
+	}
+	if bad != nil {
+		return broken(0, "its value is broken: %s", bad.Why)
+	}
+	return nil
 }

@@ -200,7 +200,7 @@ func TestSchema(t *testing.T) {
 
 // byHandshake are the fixtures that nothing but their handshake gives away.
 var byHandshake = []string{"gotty/a", "ttyd/a", "grpc-websockets/a", "guacamole/a", "kubernetes/a", "kubernetes/base64", "kubernetes/port-forward", "vite/a", "raw/a",
-	"jupyter/v1", "mqtt/app-mqtt-4", "mqtt/app-mqtt-5", "wamp/msgpack"}
+	"jupyter/v1", "mqtt/app-mqtt-4", "mqtt/app-mqtt-5", "wamp/msgpack", "actioncable/msgpack"}
 
 // The others are recognised by what is said, without path or subprotocol: as a payload
 // on the standard input is.

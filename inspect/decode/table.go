@@ -150,6 +150,7 @@ func builtin() []Protocol {
 		tRPC(),
 		viteHMR(),
 		centrifugeJSON(),
+		centrifugeProtobuf(),
 		wampProtocol(),
 		rfbProtocol(),
 		guacamoleProtocol(),
