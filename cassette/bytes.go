@@ -18,7 +18,7 @@ type bytesPiece struct {
 }
 
 // bytesVariable is how a variable stands among bytes: ${name:length}.
-var bytesVariable = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_.-]*):([1-9][0-9]{0,4})\}`)
+var bytesVariable = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_.-]*):([1-9][0-9]{0,3})\}`)
 
 // bytesPieces takes hexadecimal with variables apart; spaces between digits count for
 // nothing. at is the offset of what is neither; -1: there is none.

@@ -28,7 +28,6 @@ type engineSession struct {
 	id      string // what its polls have as sid; empty: it began with the WebSocket
 	opened  int    // its line
 	upgrade int    // the line of its upgrade; -1: there is none
-	polls   []int  // lines of the exchanges that are its polls
 }
 
 // engineIO lets sessions of Engine.IO hold for the next run: what came by polls comes

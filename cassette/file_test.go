@@ -249,6 +249,7 @@ func FuzzWrite(f *testing.F) {
 // and does not change any more.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(example))
+	f.Add([]byte("{\"cassette\":1}\n{\"open\":{\"path\":\"/\"}}\n{\"from\":\"client\",\"hex\":\"82 06${id:2}0A ${string:3}\"}\n"))
 	for _, l := range strings.SplitAfter(example, "\n") {
 		f.Add([]byte("{\"cassette\":1}\n{\"open\":{\"path\":\"/\"}}\n" + l))
 	}
