@@ -80,6 +80,10 @@ func (p *pen) sgr(params string) {
 			p.dim = true
 		case n == 7:
 			p.reverse = true
+		case n == 39:
+			p.fg = ""
+		case n == 49:
+			p.bg = ""
 		case n >= 30 && n < 38:
 			p.fg = color(n - 30)
 		case n >= 40 && n < 48:
