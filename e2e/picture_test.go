@@ -166,6 +166,10 @@ var (
 	blanks = regexp.MustCompile(` +`)
 )
 
+// cutOff is a line whose text ends in an ellipsis: where it does depends on how long the
+// time behind it is.
+var cutOff = regexp.MustCompile("^(.{28}).*?…")
+
 // structure is what a picture says, without what is another each time: times, rates,
 // mask keys and compressed bytes, and the room that they take.
 func structure(svg string) string {
@@ -184,7 +188,8 @@ func structure(svg string) string {
 			continue
 		}
 		l = number.ReplaceAllString(l, "0")
-		out.WriteString(strings.TrimSpace(blanks.ReplaceAllString(l, " ")) + "\n")
+		l = strings.TrimSpace(blanks.ReplaceAllString(l, " "))
+		out.WriteString(cutOff.ReplaceAllString(l, "$1…") + "\n")
 	}
 	return out.String()
 }
