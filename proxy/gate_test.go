@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/wsproxy/wsproxy/inspect"
+	"github.com/wsproxy/wsproxy/internal/wstest"
 )
 
 // turnstile is a Gate whose frames wait for the test, which lets them go one by one.
@@ -321,10 +322,7 @@ func TestHeldMakesTheSenderWait(t *testing.T) {
 func TestOneOfManyIsHeld(t *testing.T) {
 	g := &oneHeld{turnstile: turnstile{on: true}}
 	r := newRig(t, func(c *Config) { c.Gate, c.Tap = g, nil })
-	n := 1000
-	if testing.Short() {
-		n = 50
-	}
+	n := wstest.Count("sessions beside one that is held")
 	type pair struct{ client, server *net.TCPConn }
 	var all []pair
 	for range n {

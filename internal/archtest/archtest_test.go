@@ -94,6 +94,7 @@ func TestRules(t *testing.T) {
 		{"docs", "proxy/x.go", "const C = 1", "// They are.\nconst (\n\tC = 1\n\tD = 2\n)"},
 		{"docs", "proxy/x.go", "package proxy", "// Package proxy is.\npackage proxy"},
 		{"waits", "proxy/x_test.go", "import \"time\"\nfunc f() { time.Sleep(1) }", "import \"time\"\nfunc f() { <-time.After(1) }"},
+		{"waits", "proxy/x_test.go", "import \"testing\"\nfunc f() { testing.Short() }", "func f() {}"},
 		{"waits", "proxy/x_test.go", "func f() { t.Skip() }", "func f() { s.Skip(3) }"},
 	} {
 		t.Run(tt.rule, func(t *testing.T) {

@@ -183,6 +183,9 @@ func (s *source) waits() {
 		return
 	}
 	s.uses(func(n ast.Node, name string) {
+		if name == "testing.Short" {
+			s.breach("waits", n, name, "how much a test does says wstest.Count")
+		}
 		if name == "time.Sleep" {
 			s.breach("waits", n, name, "a test must not sleep: wait for the condition, with a deadline")
 		}

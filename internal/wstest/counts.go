@@ -24,6 +24,8 @@ var counts = map[string]struct{ small, full int }{
 	"replays of changing ids":       {10, 100},
 	"messages of a replayed feed":   {50_000, 1_000_000},
 	"replays of an application":     {5, 100},
+
+	"sessions beside one that is held": {200, 1000},
 }
 
 // Full says that tests run with their full counts, as make test-all does with
